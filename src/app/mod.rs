@@ -1,0 +1,1 @@
+//! What runs on top of an engine: servers and client workloads.

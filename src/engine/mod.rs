@@ -1,0 +1,1 @@
+//! The loop that owns a queue pair: receive, demux, dispatch, expire, output.

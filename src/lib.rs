@@ -1,0 +1,11 @@
+//! A kernel-bypass TCP endpoint: complete, fast per core, honest in latency.
+
+pub mod app;
+pub mod engine;
+pub mod measure;
+pub mod net;
+pub mod port;
+pub mod tcp;
+pub mod time;
+pub mod timer;
+pub mod wire;

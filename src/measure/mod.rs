@@ -1,0 +1,1 @@
+//! Histograms, rates and reports.

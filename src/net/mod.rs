@@ -1,0 +1,1 @@
+//! Neighbours, routes and ICMP.

@@ -1,0 +1,1 @@
+//! Any DPDK ethdev port.

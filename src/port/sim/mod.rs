@@ -1,0 +1,1 @@
+//! A deterministic link with a virtual clock.

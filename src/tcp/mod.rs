@@ -1,0 +1,1 @@
+//! The TCP protocol, sans I/O.

@@ -1,0 +1,1 @@
+//! The hashed timer wheel.
