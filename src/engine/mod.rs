@@ -2,3 +2,4 @@
 
 pub mod flow_hash;
 pub mod flow_table;
+pub mod slab;
