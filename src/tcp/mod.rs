@@ -1,1 +1,3 @@
 //! The TCP protocol, sans I/O.
+
+pub mod buffer;
