@@ -1,3 +1,4 @@
 //! The TCP protocol, sans I/O.
 
 pub mod buffer;
+pub mod reassembly;
