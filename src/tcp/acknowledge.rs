@@ -57,7 +57,7 @@ impl Connection {
     ) {
         let acked = self.snd_una.steps_to(ack) as u32;
         let bytes = acked.min(self.send.len());
-        self.send.consume(cx.pool, bytes);
+        self.send.consume(cx.pool, bytes as usize);
         self.snd_una = ack;
         self.snd_nxt = self.snd_nxt.later(ack);
         if self.is(Flag::Timing) && ack.after(self.rtt_seq) {

@@ -27,6 +27,17 @@ impl Connection {
         self.watch_fin_wait_2(cx);
     }
 
+    /// The application waits until all is acknowledged, at most until `deadline` (SO_LINGER).
+    pub fn linger_until(&mut self, deadline: Instant) {
+        self.set(Flag::Lingering);
+        self.life_at = deadline;
+    }
+
+    /// Is our FIN, and so all that we have sent, acknowledged?
+    pub fn all_is_acknowledged(&self) -> bool {
+        self.is(Flag::FinSent) && self.snd_una == self.snd_max
+    }
+
     /// FIN-WAIT-2 without an owner does not last for ever.
     pub(super) fn watch_fin_wait_2(&mut self, cx: &mut Context<'_>) {
         if self.state == State::FinWait2 && self.is(Flag::Released) {
@@ -76,7 +87,7 @@ impl Connection {
         arrival.time_wait = false;
         self.stop();
         self.send.clear(cx.pool);
-        self.reassembly.clear(cx.reassembly, cx.pool);
+        self.clear_reassembly(cx);
     }
 
     /// CLOSED, with no timer left.

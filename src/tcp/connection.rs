@@ -9,7 +9,7 @@ use super::buffer::{Chain, Pool};
 use super::config::Config;
 use super::congestion::NewReno;
 use super::counters::Counters;
-use super::reassembly::{Reassembly, ReassemblyPool};
+use super::reassembly::{Pools, Reassembly, ReassemblyPool};
 use super::rtt::RttEstimator;
 use super::state::State;
 use super::tuple::Tuple;
@@ -72,6 +72,8 @@ pub enum Flag {
     KeepAlive = 1 << 16,
     /// A keep-alive probe is to be sent.
     KeepAliveProbe = 1 << 17,
+    /// The application waits for the outcome of its close (SO_LINGER); `life_at` bounds the wait.
+    Lingering = 1 << 18,
 }
 
 /// Why a connection ended.
@@ -171,23 +173,17 @@ pub struct Connection {
     pub(crate) retransmit_at: Instant,
     pub(crate) ack_at: Instant,
     pub(crate) life_at: Instant,
-    /// When the wheel will look at this connection; `Instant::FAR` if it is not filed.
-    pub(crate) filed_at: Instant,
     // what few touch
-    pub(crate) user: u64,
     pub(crate) reassembly: Reassembly,
     pub(crate) recover: SeqNumber,
     /// Since when nothing new was acknowledged, for the user timeout, in ms.
     pub(crate) stalled_ms: u32,
-    pub(crate) generation: u32,
-    pub(crate) neighbour: u32,
     pub(crate) challenge_second: u16,
     pub(crate) challenges: u8,
     pub(crate) retries: u8,
     pub(crate) probes: u8,
     /// The MSS that we announce.
     pub(crate) our_mss: u16,
-    pub(crate) listener: u16,
 }
 
 /// How a connection begins: what the engine chose for it.
@@ -259,19 +255,14 @@ impl Connection {
             retransmit_at: Instant::FAR,
             ack_at: Instant::FAR,
             life_at: Instant::FAR,
-            filed_at: Instant::FAR,
-            user: 0,
             reassembly: Reassembly::default(),
             recover: birth.iss,
             stalled_ms: 0,
-            generation: 0,
-            neighbour: u32::MAX,
             challenge_second: 0,
             challenges: 0,
             retries: 0,
             probes: 0,
             our_mss: mss,
-            listener: u16::MAX,
         }
     }
 
@@ -364,11 +355,35 @@ impl Connection {
         &self.tuple
     }
 
+    /// Is there, or may there be, something to send right now?
+    #[inline]
+    pub fn wants_output(&self) -> bool {
+        const DUE: u32 = Flag::AckNow as u32
+            | Flag::RetransmitOne as u32
+            | Flag::Probe as u32
+            | Flag::KeepAliveProbe as u32;
+        let sent = self.snd_una.steps_to(self.snd_nxt) as u32;
+        match self.state {
+            State::Closed | State::Listen | State::TimeWait => false,
+            State::SynSent | State::SynReceived => sent == 0 || self.flags & DUE != 0,
+            _ => {
+                let owed = self.send.len() + u32::from(self.is(Flag::FinQueued));
+                self.flags & DUE != 0 || sent < owed
+            }
+        }
+    }
+
     /// Gives back all memory that the connection holds.
     pub fn release_memory(&mut self, cx: &mut Context<'_>) {
         self.send.clear(cx.pool);
         self.receive.clear(cx.pool);
-        self.reassembly.clear(cx.reassembly, cx.pool);
+        self.clear_reassembly(cx);
+    }
+
+    pub(super) fn clear_reassembly(&mut self, cx: &mut Context<'_>) {
+        if !self.reassembly.is_empty() {
+            self.reassembly.clear(Pools { segments: cx.reassembly, bytes: cx.pool });
+        }
     }
 
     /// What must hold after each public step.
@@ -384,4 +399,4 @@ impl Connection {
     }
 }
 
-const _: () = assert!(size_of::<Connection>() <= 272);
+const _: () = assert!(size_of::<Connection>() <= 232);

@@ -1,7 +1,8 @@
 //! Segment text and FIN: RFC 9293 §3.10.7.4, seventh and eighth check; RFC 5681 §4.2 (when to ACK).
 
 use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
-use super::reassembly::Inserted;
+use super::buffer::CHUNK_BYTES;
+use super::reassembly::{Inserted, Limits, Pools};
 use super::state::{State, StateEvent};
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::Segment;
@@ -53,7 +54,7 @@ impl Connection {
         if seq != self.rcv_nxt {
             return self.keep_out_of_order(cx, seq, payload, fin);
         }
-        if payload.len() > cx.pool.available_bytes() {
+        if payload.len() > cx.pool.available() as usize * CHUNK_BYTES {
             cx.counters.rcvq_drop.bump();
             return self.set(Flag::AckNow);
         }
@@ -79,13 +80,9 @@ impl Connection {
 
     /// Moves what is now in order into the receive chain. True if that reaches the peer's FIN.
     fn take_what_waited(&mut self, cx: &mut Context<'_>) -> bool {
-        let taken = self.reassembly.take_in_order(
-            cx.reassembly,
-            cx.pool,
-            self.rcv_nxt,
-            &mut self.receive,
-        );
-        self.rcv_nxt += taken.bytes;
+        let pools = Pools { segments: cx.reassembly, bytes: cx.pool };
+        let taken = self.reassembly.take_in_order(pools, self.rcv_nxt, &mut self.receive);
+        self.rcv_nxt += taken.octets;
         taken.fin
     }
 
@@ -97,11 +94,15 @@ impl Connection {
         fin: bool,
     ) {
         self.set(Flag::AckNow); // RFC 5681 §4.2: tell the sender of the gap at once
-        let kept = self.reassembly.insert(cx.reassembly, cx.pool, self.rcv_nxt, seq, payload, fin);
-        match kept {
-            Inserted::Kept => cx.counters.ofo_queue.bump(),
+        let limits = Limits {
+            octets: cx.config.receive_buffer,
+            segments: cx.config.reassembly_segments.into(),
+        };
+        let pools = Pools { segments: cx.reassembly, bytes: cx.pool };
+        match self.reassembly.insert(pools, &limits, self.rcv_nxt, seq, payload, fin) {
+            Inserted::Kept { .. } => cx.counters.ofo_queue.bump(),
             Inserted::Duplicate => {}
-            Inserted::Dropped => cx.counters.ofo_drop.bump(),
+            Inserted::Dropped(_) => cx.counters.ofo_drop.bump(),
         }
     }
 
@@ -125,7 +126,7 @@ impl Connection {
         self.rcv_adv = self.rcv_adv.later(self.rcv_nxt);
         self.set(Flag::FinReceived);
         self.set(Flag::AckNow);
-        self.reassembly.clear(cx.reassembly, cx.pool); // nothing can follow a FIN
+        self.clear_reassembly(cx); // nothing can follow a FIN
         arrival.peer_closed = true;
         if let Some(next) = self.state.next(StateEvent::FinArrives) {
             self.state = next;
@@ -141,7 +142,7 @@ impl Connection {
 
     /// Drops `n` octets that the application has read, and announces the room if it is worth it.
     pub fn consume_unread(&mut self, cx: &mut Context<'_>, n: u32) {
-        self.receive.consume(cx.pool, n);
+        self.receive.consume(cx.pool, n as usize);
         self.announce_room(cx);
     }
 

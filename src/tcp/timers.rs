@@ -14,6 +14,8 @@ pub enum Expiry {
     NotDue,
     /// There is something to send.
     Send,
+    /// The application need not wait any longer for its close to be acknowledged (SO_LINGER).
+    LingerOver,
     /// The connection is given up.
     Ended(CloseReason),
 }
@@ -38,12 +40,13 @@ impl Connection {
             expiry = self.retransmission_due(cx);
         }
         if self.life_at <= cx.now && !matches!(expiry, Expiry::Ended(_)) {
-            expiry = self.life_due(cx);
+            let due = self.life_due(cx);
+            expiry = if due == Expiry::NotDue { expiry } else { due };
         }
         if let Expiry::Ended(_) = expiry {
             self.stop();
             self.send.clear(cx.pool);
-            self.reassembly.clear(cx.reassembly, cx.pool);
+            self.clear_reassembly(cx);
         }
         expiry
     }
@@ -102,6 +105,9 @@ impl Connection {
     /// The orphaned FIN-WAIT-2, or keep-alive (RFC 9293 §3.8.4).
     fn life_due(&mut self, cx: &mut Context<'_>) -> Expiry {
         self.life_at = Instant::FAR;
+        if self.take(Flag::Lingering) {
+            return Expiry::LingerOver;
+        }
         if self.state == State::FinWait2 && self.is(Flag::Released) {
             cx.counters.fin_wait_2_timeout.bump();
             return Expiry::Ended(CloseReason::TimedOut);
@@ -128,7 +134,7 @@ impl Connection {
     /// The peer was heard from: keep-alive begins anew.
     #[inline]
     pub(super) fn keep_alive_heard(&mut self, cx: &Context<'_>) {
-        if !self.is(Flag::KeepAlive) {
+        if !self.is(Flag::KeepAlive) || self.is(Flag::Lingering) {
             return;
         }
         let owned = self.state.is_synchronized()
