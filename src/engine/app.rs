@@ -82,7 +82,7 @@ impl Io<'_> {
 
     /// Octets handed over and not yet acknowledged by the peer.
     pub fn unacked(&self) -> usize {
-        self.stack.conns[self.index].send.len() as usize
+        self.stack.conns[self.index].tcp.send.len() as usize
     }
 
     /// Reads bytes that were kept because `on_data` did not consume them.
@@ -92,7 +92,7 @@ impl Io<'_> {
 
     /// Octets that were kept.
     pub fn unread(&self) -> usize {
-        self.stack.conns[self.index].receive.len() as usize
+        self.stack.conns[self.index].tcp.receive.len() as usize
     }
 
     /// Asks for [`App::on_data`] to be called again with what was kept, after this callback.
@@ -128,17 +128,17 @@ impl Io<'_> {
 
     /// Did we open it?
     pub fn is_active(&self) -> bool {
-        self.stack.conns[self.index].is(crate::tcp::Flag::Active)
+        self.stack.conns[self.index].tcp.is(crate::tcp::Flag::Active)
     }
 
     /// Our end.
     pub fn local_addr(&self) -> SocketAddr {
-        self.stack.conns[self.index].tuple.local_addr()
+        self.stack.conns[self.index].tcp.tuple.local_addr()
     }
 
     /// The peer's end.
     pub fn remote_addr(&self) -> SocketAddr {
-        self.stack.conns[self.index].tuple.remote_addr()
+        self.stack.conns[self.index].tcp.tuple.remote_addr()
     }
 
     /// The whole stack: to open another connection, say.
