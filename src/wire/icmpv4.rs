@@ -59,7 +59,7 @@ pub enum Icmpv4<'a> {
 
 impl<'a> Icmpv4<'a> {
     /// Reads the payload of an IPv4 packet. The checksum is not looked at: see
-    /// [`checksum::ok`](super::checksum::ok).
+    /// [`checksum::ok`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let (&[kind, code, _, _, a, b, c, d], body) =
             bytes.split_first_chunk::<HEADER_LEN>().ok_or(Malformed::ShortIcmpv4)?;
