@@ -106,7 +106,7 @@ fn bind(cflags: &[&str], out: &Path) {
         .allowlist_function("rte_(socket_id|socket_count|log_set_level_pattern|openlog_stream)")
         .allowlist_function("dpx_.*")
         .allowlist_type("rte_(eth|mbuf|mempool|ring|tel|ether)_.*")
-        .allowlist_var("RTE_(ETH|ETHER|MBUF|PKTMBUF|MAX|MEMPOOL|CACHE|LOG)_.*")
+        .allowlist_var("RTE_(ETH|ETHER|MBUF|PKTMBUF|MAX|MEMPOOL|CACHE|LOG|PMD_RING)_.*")
         .allowlist_var("RING_F_.*|LCORE_ID_ANY|SOCKET_ID_ANY|rte_eth_fp_ops")
         .opaque_type("rte_arp_(hdr|ipv4)")
         .prepend_enum_name(false)
