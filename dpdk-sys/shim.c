@@ -109,7 +109,7 @@ int dpx_eal_init(int argc, char **argv, int quiet)
 	FILE *const out = stdout, *const err = stderr;
 	int parsed;
 
-	/* Variables in the GNU C library; nothing else of this process writes through them. */
+	/* Plain variables in the GNU C library; Rust does not write through them. */
 	if (quiet && log_stream != NULL)
 		stdout = stderr = log_stream;
 	parsed = rte_eal_init(argc, argv);

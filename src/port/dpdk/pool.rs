@@ -61,6 +61,7 @@ impl Pool {
     /// If the name is taken or unfit, memory is short, or the mempool driver was not loaded.
     pub fn new(eal: &Eal, name: &str, config: PoolConfig) -> Result<Pool, PortError> {
         let c_name = c_name(name)?;
+        // At least the headroom: fresh buffers rely on it.
         let room = config.data_room.saturating_add(HEADROOM);
         // SAFETY: EAL is initialised while `eal` lives; the name is a C string that is copied.
         let raw = unsafe {
