@@ -24,7 +24,7 @@ fn the_caller_is_not_pinned() {
     let before = allowed();
     let eal = Eal::init(&eal_options("lastack_pin", "0@0")).expect("EAL");
     assert_eq!(allowed(), before);
-    let main = eal.launch(0, move || allowed()).expect("the main lcore").join().expect("no panic");
+    let main = eal.launch(0, allowed).expect("the main lcore").join().expect("no panic");
     assert!(main.is_some_and(|mask| mask.trim_end().ends_with('1')), "lcore 0 is on CPU 0");
 }
 
