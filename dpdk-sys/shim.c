@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
@@ -89,15 +90,32 @@ static ssize_t log_write(void *cookie, const char *text, size_t length)
 	return (ssize_t)length;
 }
 
+static FILE *log_stream;
+
 int dpx_log_to(void (*sink)(const char *text, size_t length))
 {
 	static const cookie_io_functions_t functions = { .write = log_write };
-	FILE *stream;
 
 	log_sink = sink;
-	stream = fopencookie(NULL, "w", functions);
-	if (stream == NULL)
+	log_stream = fopencookie(NULL, "w", functions);
+	if (log_stream == NULL)
 		return -1;
-	setvbuf(stream, NULL, _IOLBF, BUFSIZ);
-	return rte_openlog_stream(stream);
+	setvbuf(log_stream, NULL, _IOLBF, BUFSIZ);
+	return rte_openlog_stream(log_stream);
+}
+
+int dpx_eal_init(int argc, char **argv, int quiet)
+{
+	FILE *const out = stdout, *const err = stderr;
+	int parsed;
+
+	/* Plain variables in the GNU C library; Rust does not write through them. */
+	if (quiet && log_stream != NULL)
+		stdout = stderr = log_stream;
+	parsed = rte_eal_init(argc, argv);
+	stdout = out;
+	stderr = err;
+	if (log_stream != NULL)
+		fflush(log_stream);
+	return parsed;
 }

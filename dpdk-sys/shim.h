@@ -40,6 +40,10 @@ uint16_t dpx_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, ui
 uint16_t dpx_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 uint16_t dpx_tx_prepare(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 
+/* rte_eal_init(). With `quiet`, what it prints by itself (its usage, messages about options, fatal
+ * errors) goes to the sink of dpx_log_to() too. */
+int dpx_eal_init(int argc, char **argv, int quiet);
+
 /* Sends the log of DPDK to `sink`, a call for each piece of text, for the rest of the process.
  * `sink` may be called from any thread. Returns 0, or -1 if the stream could not be made. */
 int dpx_log_to(void (*sink)(const char *text, size_t length));

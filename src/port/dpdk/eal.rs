@@ -47,8 +47,8 @@ impl Eal {
     /// program. The logs of DPDK are limited to errors unless a `--log-level` is among them.
     ///
     /// # Errors
-    /// Always the second time in a process; and if EAL refuses. Unknown options also make EAL print
-    /// its usage.
+    /// Always the second time in a process; and if EAL refuses. (`--help` prints the options of EAL
+    /// and ends the process.)
     pub fn init(args: &[String]) -> Result<Eal, EalError> {
         let mut argv = Vec::with_capacity(args.len() + 4);
         argv.push(c"lastack".to_owned());
@@ -56,8 +56,10 @@ impl Eal {
             let arg = CString::new(arg.as_str()).map_err(|_| EalError::BadArgument(arg.clone()))?;
             argv.push(arg);
         }
-        let chosen = args.iter().any(|arg| arg.starts_with("--log-level"));
-        if !chosen {
+        let verbose = args.iter().any(|arg| {
+            arg.starts_with("--log-level") || ["-h", "--help", "-v"].contains(&arg.as_str())
+        });
+        if !verbose {
             argv.push(c"--log-level=lib.*:error".to_owned());
             argv.push(c"--log-level=pmd.*:error".to_owned());
             argv.push(c"--log-level=bus.*:error".to_owned());
@@ -65,13 +67,13 @@ impl Eal {
         if INITIALISED.swap(true, Ordering::SeqCst) {
             return Err(EalError::AlreadyInitialised);
         }
-        log::install(chosen);
+        log::install(verbose);
 
         let (report, outcome) = channel();
         let (jobs, queue) = channel();
         let main = std::thread::Builder::new()
             .name("lastack-main".to_owned())
-            .spawn(move || main_lcore(argv, &report, queue))
+            .spawn(move || main_lcore(argv, verbose, &report, queue))
             .map_err(|error| EalError::NoThread(error.to_string()))?;
         let lcores = match outcome.recv() {
             Ok(Ok(lcores)) => lcores,
@@ -123,10 +125,11 @@ impl Drop for Shared {
 /// The thread that is the main lcore: initialises, runs closures, cleans up.
 fn main_lcore(
     argv: Vec<CString>,
+    verbose: bool,
     report: &Sender<Result<Vec<u32>, EalError>>,
     jobs: Receiver<Job>,
 ) {
-    let outcome = initialise(argv);
+    let outcome = initialise(argv, verbose);
     let ok = outcome.is_ok();
     if report.send(outcome).is_err() || !ok {
         return;
@@ -140,14 +143,15 @@ fn main_lcore(
     unsafe { dpdk_sys::rte_eal_cleanup() };
 }
 
-fn initialise(argv: Vec<CString>) -> Result<Vec<u32>, EalError> {
+fn initialise(argv: Vec<CString>, verbose: bool) -> Result<Vec<u32>, EalError> {
     // EAL permutes the vector and keeps pointers into it for good, so both are leaked.
     let argv: Vec<*mut c_char> = argv.into_iter().map(CString::into_raw).collect();
     let argc = c_int::try_from(argv.len()).expect("a command line");
     let watch = Watch::start();
     // SAFETY: `argv` holds `argc` C strings that live forever and that nobody else has; `init` lets
     // only one thread of the process come here, once.
-    let parsed = unsafe { dpdk_sys::rte_eal_init(argc, argv.leak().as_mut_ptr()) };
+    let parsed =
+        unsafe { dpdk_sys::dpx_eal_init(argc, argv.leak().as_mut_ptr(), i32::from(!verbose)) };
     if parsed < 0 {
         let said = watch.said("it gave no reason");
         return Err(if said.to_lowercase().contains("hugepage") {

@@ -252,6 +252,8 @@ fn pool_remedy(code: i32) -> &'static str {
 
 fn device_remedy(port: &str, code: i32) -> &'static str {
     match code {
+        // The driver gives -1 for everything, which reads as "no permission".
+        _ if port.contains("memif") => "start the side with role=server first, then the client",
         libc::EPERM | libc::EACCES => "run as root, or give the binary the capability (setcap)",
         libc::ENOMEM => "reserve more memory, or ask for fewer descriptors and buffers",
         libc::ENOTSUP | libc::EINVAL => "ask for what `show port info` says the device can do",

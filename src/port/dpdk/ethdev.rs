@@ -4,11 +4,12 @@ use core::ffi::{CStr, c_char};
 use std::ffi::CString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::config::{EthDevConfig, Offloads};
 use super::eal::Eal;
 use super::error::PortError;
 use super::info::{DeviceInfo, device_info};
 use super::log::Watch;
-use super::pool::{HEADROOM, Pool};
+use super::pool::Pool;
 use super::queue::DpdkPort;
 use super::ring_pair::Wire;
 
@@ -32,7 +33,7 @@ pub(super) struct Device {
     remove: bool,
     /// The rings below the device, if it is one end of a [`RingPair`](super::RingPair). After the
     /// fields above, because it must outlive the open port.
-    _wire: Option<Arc<Wire>>,
+    wire: Option<Arc<Wire>>,
     eal: Eal,
 }
 
@@ -49,49 +50,6 @@ struct Started {
     mtu: u16,
     /// Which queue pairs are handed out.
     taken: Vec<bool>,
-}
-
-/// Work that a device may take over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Offloads {
-    /// Verify the checksums of IPv4 and TCP on receive.
-    pub rx_checksum: bool,
-    /// Fill in the checksums of IPv4 and TCP on transmit.
-    pub tx_checksum: bool,
-}
-
-/// How a device shall be started.
-#[derive(Clone, Debug)]
-pub struct EthDevConfig {
-    /// How many queue pairs.
-    pub queues: u16,
-    /// Descriptors of each receive queue; adjusted to what the device can have.
-    pub rx_descriptors: u16,
-    /// Descriptors of each transmit queue; adjusted to what the device can have.
-    pub tx_descriptors: u16,
-    /// The MTU, octets; the device's own if absent.
-    pub mtu: Option<u16>,
-    /// The buffers that it receives into and sends from.
-    pub pool: Pool,
-    /// What is wanted; the device gets what it also reports.
-    pub offloads: Offloads,
-    /// Receive frames for any address, and all multicast.
-    pub promiscuous: bool,
-}
-
-impl EthDevConfig {
-    /// One queue pair of 1,024 descriptors each, every offload, the device's own MTU.
-    pub fn new(pool: Pool) -> Self {
-        EthDevConfig {
-            queues: 1,
-            rx_descriptors: 1024,
-            tx_descriptors: 1024,
-            mtu: None,
-            pool,
-            offloads: Offloads { rx_checksum: true, tx_checksum: true },
-            promiscuous: false,
-        }
-    }
 }
 
 impl EthDev {
@@ -166,7 +124,7 @@ impl EthDev {
         drop(open);
         let control = Mutex::new(Control { started: None, pools: Vec::new() });
         let remove = ownership == Ownership::Ours;
-        let device = Device { id, name, control, remove, _wire: wire, eal: eal.clone() };
+        let device = Device { id, name, control, remove, wire, eal: eal.clone() };
         Ok(EthDev { shared: Arc::new(device) })
     }
 
@@ -242,6 +200,9 @@ impl EthDev {
         }
 
         control.pools.push(config.pool.clone());
+        if let Some(wire) = &device.wire {
+            wire.keep(&config.pool);
+        }
         let granted = device.configure(config, &raw, &info)?;
         device.step("starting", || {
             // SAFETY: the port is open and configured, and control calls have the lock.
@@ -352,7 +313,7 @@ impl Device {
         info
     }
 
-    fn mtu(&self) -> u16 {
+    pub(super) fn mtu(&self) -> u16 {
         let mut mtu = 0;
         // SAFETY: the port is open.
         match unsafe { dpdk_sys::rte_eth_dev_get_mtu(self.id, &raw mut mtu) } {
@@ -362,7 +323,11 @@ impl Device {
     }
 
     /// Runs one step of the control plane and makes an error of its code.
-    fn step(&self, step: &'static str, call: impl FnOnce() -> i32) -> Result<(), PortError> {
+    pub(super) fn step(
+        &self,
+        step: &'static str,
+        call: impl FnOnce() -> i32,
+    ) -> Result<(), PortError> {
         let watch = Watch::start();
         let code = call();
         if code >= 0 {
@@ -370,95 +335,6 @@ impl Device {
         }
         let detail = watch.said("");
         Err(PortError::Device { port: self.name.clone(), step, code, detail })
-    }
-
-    fn configure(
-        &self,
-        config: &EthDevConfig,
-        raw: &dpdk_sys::rte_eth_dev_info,
-        info: &DeviceInfo,
-    ) -> Result<Offloads, PortError> {
-        use dpdk_sys as sys;
-        let rx = sys::RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | sys::RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
-        let tx = sys::RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | sys::RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
-        let granted = Offloads {
-            rx_checksum: config.offloads.rx_checksum && info.rx_offloads & rx == rx,
-            tx_checksum: config.offloads.tx_checksum && info.tx_offloads & tx == tx,
-        };
-
-        let mut conf = sys::rte_eth_conf::default();
-        conf.rxmode.mtu = u32::from(config.mtu.unwrap_or_else(|| self.mtu()));
-        conf.rxmode.offloads = if granted.rx_checksum { rx } else { 0 };
-        conf.txmode.offloads = if granted.tx_checksum { tx } else { 0 };
-        if let (2.., Some(rss)) = (config.queues, info.rss) {
-            conf.rxmode.mq_mode = sys::RTE_ETH_MQ_RX_RSS;
-            let wanted = sys::RTE_ETH_RSS_NONFRAG_IPV4_TCP | sys::RTE_ETH_RSS_NONFRAG_IPV6_TCP;
-            conf.rx_adv_conf.rss_conf.rss_hf = rss.hash_types & wanted;
-        }
-        self.step("configuring", || {
-            // SAFETY: the port is open and stopped; the configuration is copied.
-            unsafe {
-                sys::rte_eth_dev_configure(self.id, config.queues, config.queues, &raw const conf)
-            }
-        })?;
-        if let Some(mtu) = config.mtu {
-            self.step("setting the MTU", || {
-                // SAFETY: the port is open and configured.
-                match unsafe { sys::rte_eth_dev_set_mtu(self.id, mtu) } {
-                    // It has no MTU of its own; the one of the configuration holds.
-                    code if code == -libc::ENOTSUP => 0,
-                    code => code,
-                }
-            })?;
-        }
-
-        let (mut rx_descriptors, mut tx_descriptors) =
-            (config.rx_descriptors, config.tx_descriptors);
-        self.step("choosing the ring sizes", || {
-            // SAFETY: the port is open; both numbers are adjusted in place.
-            unsafe {
-                sys::rte_eth_dev_adjust_nb_rx_tx_desc(
-                    self.id,
-                    &raw mut rx_descriptors,
-                    &raw mut tx_descriptors,
-                )
-            }
-        })?;
-        let mut rx_conf = raw.default_rxconf;
-        rx_conf.offloads = conf.rxmode.offloads;
-        let mut tx_conf = raw.default_txconf;
-        tx_conf.offloads = conf.txmode.offloads;
-        // SAFETY: the port is open.
-        let socket = unsafe { sys::rte_eth_dev_socket_id(self.id) }.cast_unsigned();
-        for queue in 0..config.queues {
-            self.step("setting up a receive queue", || {
-                // SAFETY: the port is open, configured and stopped; the pool is kept in `pools`
-                // until the port is closed.
-                unsafe {
-                    sys::rte_eth_rx_queue_setup(
-                        self.id,
-                        queue,
-                        rx_descriptors,
-                        socket,
-                        &raw const rx_conf,
-                        config.pool.raw(),
-                    )
-                }
-            })?;
-            self.step("setting up a transmit queue", || {
-                // SAFETY: as above.
-                unsafe {
-                    sys::rte_eth_tx_queue_setup(
-                        self.id,
-                        queue,
-                        tx_descriptors,
-                        socket,
-                        &raw const tx_conf,
-                    )
-                }
-            })?;
-        }
-        Ok(granted)
     }
 }
 
@@ -506,6 +382,3 @@ fn id_of(name: &str) -> Result<u16, PortError> {
         _ => Err(PortError::NoSuchPort(name.to_owned())),
     }
 }
-
-/// Room in a buffer is counted without the headroom, so it must not be the one that DPDK counts.
-const _: () = assert!(HEADROOM > 0);

@@ -79,6 +79,9 @@ pub struct Rss {
     pub table: Vec<u16>,
 }
 
+/// Octets of the hash key of a driver that does not report a size.
+const TOEPLITZ_KEY: u8 = 40;
+
 pub(super) fn device_info(raw: &rte_eth_dev_info) -> DeviceInfo {
     let driver = if raw.driver_name.is_null() {
         String::new()
@@ -86,8 +89,9 @@ pub(super) fn device_info(raw: &rte_eth_dev_info) -> DeviceInfo {
         // SAFETY: a driver's name is a C string of the driver, which stays loaded.
         unsafe { CStr::from_ptr(raw.driver_name) }.to_string_lossy().into_owned()
     };
-    // A driver that names hash types but has no table or key cannot be asked to spread anything.
-    let spreads = raw.flow_type_rss_offloads != 0 && raw.reta_size > 0 && raw.hash_key_size > 0;
+    // A driver that names hash types but has no table cannot be told where flows shall go.
+    let spreads = raw.flow_type_rss_offloads != 0 && raw.reta_size > 0;
+    let key_size = if raw.hash_key_size == 0 { TOEPLITZ_KEY } else { raw.hash_key_size };
     DeviceInfo {
         driver,
         max_queues: raw.max_rx_queues.min(raw.max_tx_queues),
@@ -98,7 +102,7 @@ pub(super) fn device_info(raw: &rte_eth_dev_info) -> DeviceInfo {
         rss: spreads.then_some(RssCapability {
             hash_types: raw.flow_type_rss_offloads,
             table_size: raw.reta_size,
-            key_size: raw.hash_key_size,
+            key_size,
         }),
     }
 }

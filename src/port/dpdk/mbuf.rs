@@ -80,7 +80,7 @@ impl Batch {
     /// Fills the empty batch with `count` fresh buffers of `pool`, or leaves it empty.
     ///
     /// # Safety
-    /// `pool` is a live mempool of packet buffers.
+    /// `pool` is the live mempool of a [`pool::Pool`].
     #[inline]
     pub(super) unsafe fn allocate(&mut self, pool: *mut rte_mempool, count: usize) -> bool {
         assert!(self.len == 0 && count <= self.mbufs.len());
@@ -276,20 +276,22 @@ fn verdict(flags: u64, packet_type: u32) -> RxChecksum {
     RxChecksum::Unknown
 }
 
-/// Makes a buffer from the pool ready for a frame. Of a buffer in a pool the reference count is 1,
-/// it has one segment and no next one (DPDK Programmer's Guide, Mbuf Library); the second cache
-/// line is not touched, as the offload lengths in it mean something only with a flag.
+/// Makes a buffer from the pool ready for a frame. Only writes, so it does not wait for the buffer to
+/// come into the cache. Of a buffer in a pool the reference count is 1, it has one segment and no
+/// next one (DPDK Programmer's Guide, Mbuf Library); the second cache line is not touched, as the
+/// offload lengths in it mean something only with a flag.
 ///
 /// # Safety
-/// The caller owns the buffer, which comes from a pool.
+/// The caller owns the buffer, which comes from a pool that [`pool::Pool::new`] made: so there is
+/// room for the headroom, and its memory is not external, which a flag would have to say for good.
 #[inline(always)]
 unsafe fn reset(mbuf: *mut rte_mbuf) {
     // SAFETY: the caller owns the buffer.
     unsafe {
-        (*mbuf).data_off = HEADROOM.min((*mbuf).buf_len);
+        (*mbuf).data_off = HEADROOM;
         (*mbuf).nb_segs = 1;
         (*mbuf).port = u16::MAX;
-        (*mbuf).ol_flags &= dpdk_sys::RTE_MBUF_F_EXTERNAL; // pinned to pools of external memory
+        (*mbuf).ol_flags = 0;
         (*mbuf).__bindgen_anon_1.packet_type = 0;
         (*mbuf).pkt_len = 0;
         (*mbuf).data_len = 0;

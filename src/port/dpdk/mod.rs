@@ -18,6 +18,7 @@
 //! This module and `dpdk-sys` are the only places with `unsafe`.
 
 mod bare;
+mod config;
 mod eal;
 mod error;
 mod ethdev;
@@ -31,9 +32,10 @@ mod ring_pair;
 mod tsc;
 
 pub use bare::{BareCost, bare_cost};
+pub use config::{EthDevConfig, Offloads};
 pub use eal::Eal;
 pub use error::{EalError, LaunchError, PortError};
-pub use ethdev::{EthDev, EthDevConfig, Offloads};
+pub use ethdev::EthDev;
 pub use info::{DeviceInfo, DeviceStats, Link, Rss, RssCapability};
 pub use lcore::{LcoreHandle, Registration};
 pub use pool::{Pool, PoolConfig};

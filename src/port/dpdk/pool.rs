@@ -21,7 +21,8 @@ use super::queue::FastPath;
 pub struct PoolConfig {
     /// How many buffers. Best is a power of two less one.
     pub buffers: u32,
-    /// How many buffers each lcore may keep for itself; at most 512, and small against `buffers`.
+    /// How many buffers each lcore may keep for itself; brought down to 512 and to half of
+    /// `buffers` if it is more.
     pub cache: u32,
     /// Room for a frame in each buffer, octets, without the headroom.
     pub data_room: u16,
@@ -60,13 +61,14 @@ impl Pool {
     /// If the name is taken or unfit, memory is short, or the mempool driver was not loaded.
     pub fn new(eal: &Eal, name: &str, config: PoolConfig) -> Result<Pool, PortError> {
         let c_name = c_name(name)?;
+        // At least the headroom: fresh buffers rely on it.
         let room = config.data_room.saturating_add(HEADROOM);
         // SAFETY: EAL is initialised while `eal` lives; the name is a C string that is copied.
         let raw = unsafe {
             dpdk_sys::rte_pktmbuf_pool_create(
                 c_name.as_ptr(),
                 config.buffers,
-                config.cache,
+                config.cache.min(dpdk_sys::RTE_MEMPOOL_CACHE_MAX_SIZE).min(config.buffers / 2),
                 0,
                 room,
                 config.socket.map_or(dpdk_sys::SOCKET_ID_ANY, i32::from),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use dpdk_sys::{rte_eth_fp_ops, rte_mbuf};
 
-use super::ethdev::{Device, ETHERNET_HEADER, Offloads};
+use super::config::Offloads;
+use super::ethdev::{Device, ETHERNET_HEADER};
 use super::info::device_stats;
 use super::mbuf::Batch;
 use super::pool::Pool;

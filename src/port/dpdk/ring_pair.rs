@@ -5,13 +5,14 @@
 
 use core::ptr::NonNull;
 use std::ffi::CString;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dpdk_sys::rte_ring;
 
+use super::config::{EthDevConfig, Offloads};
 use super::eal::Eal;
 use super::error::PortError;
-use super::ethdev::{EthDev, EthDevConfig, Offloads, Ownership};
+use super::ethdev::{EthDev, Ownership};
 use super::log::Watch;
 use super::pool::{Pool, c_name};
 
@@ -58,7 +59,7 @@ impl RingPair {
             let (port, asked) = (name.to_owned(), config.queues);
             return Err(PortError::TooManyQueues { port, asked, max });
         }
-        let mut wire = Wire { rings: Vec::new(), _pools: config.pools.clone(), _eal: eal.clone() };
+        let mut wire = Wire { rings: Vec::new(), pools: Mutex::new(Vec::new()), _eal: eal.clone() };
         let mut rings: [Vec<*mut rte_ring>; 2] = [Vec::new(), Vec::new()];
         for queue in 0..config.queues {
             for (direction, rings) in ["ab", "ba"].into_iter().zip(&mut rings) {
@@ -84,7 +85,7 @@ impl RingPair {
 /// The rings between two ports, and the pools of the frames that may be in them.
 pub(super) struct Wire {
     rings: Vec<NonNull<rte_ring>>,
-    _pools: [Pool; 2],
+    pools: Mutex<Vec<Pool>>,
     _eal: Eal,
 }
 
@@ -94,6 +95,11 @@ unsafe impl Send for Wire {}
 unsafe impl Sync for Wire {}
 
 impl Wire {
+    /// Keeps a pool until both ports are closed: its buffers may be at either of them.
+    pub(super) fn keep(&self, pool: &Pool) {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(pool.clone());
+    }
+
     /// Makes a ring. One queue pair belongs to one value, which cannot be used by two threads at
     /// once, so there is one producer and one consumer.
     fn add(&mut self, name: &str, size: u32) -> Result<*mut rte_ring, PortError> {
