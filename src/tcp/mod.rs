@@ -1,1 +1,28 @@
-//! The TCP protocol, sans I/O.
+//! The TCP protocol, sans I/O: segments and a clock value go in; segments, events, verdicts and
+//! deadlines come out. Nothing here reads a clock, owns a port or knows of a table of connections.
+
+pub mod acceptable;
+mod acknowledge;
+pub mod buffer;
+mod close;
+pub mod config;
+pub mod congestion;
+pub mod connection;
+pub mod counters;
+pub mod ephemeral;
+mod handshake;
+pub mod isn;
+pub mod reassembly;
+mod receive;
+pub mod rtt;
+mod send;
+pub mod state;
+pub mod time_wait;
+pub mod timers;
+pub mod tuple;
+
+pub use config::{Config, KeepAlive, TimeWaitPolicy};
+pub use connection::{Arrival, Birth, CloseReason, Connection, Context, Flag, Outgoing};
+pub use counters::{Counter, Counters, Drops};
+pub use state::State;
+pub use tuple::{Ip, Tuple};

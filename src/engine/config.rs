@@ -1,0 +1,113 @@
+//! What an engine is made of: addresses, habits, limits and secrets.
+
+use crate::net::address::{BadInterface, Interface};
+use crate::tcp;
+use core::fmt;
+
+/// How much of everything an engine may hold. Memory for it is reserved at the start and touched
+/// only as it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections, those in the handshake included, those in TIME-WAIT not.
+    pub max_connections: u32,
+    /// Entries in TIME-WAIT. When it is reached the oldest is recycled, and counted.
+    pub max_time_wait: u32,
+    /// Octets that all connections together may hold, sent and received.
+    pub buffer_bytes: u64,
+    /// Segments that all connections together may hold out of order.
+    pub reassembly_segments: u32,
+    /// Neighbours whose Ethernet addresses are remembered.
+    pub neighbours: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_connections: 1 << 18,
+            max_time_wait: 1 << 22,
+            buffer_bytes: 1 << 30,
+            reassembly_segments: 1 << 16,
+            neighbours: 1_024,
+        }
+    }
+}
+
+/// Everything that an engine is told at the start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Our Ethernet and IP addresses, routes and known neighbours.
+    pub interface: Interface,
+    /// Habits of TCP.
+    pub tcp: tcp::Config,
+    /// Limits.
+    pub limits: Limits,
+    /// The secret behind sequence numbers, ports and hashes. Unpredictable on a network, fixed in a
+    /// simulation.
+    pub seed: [u8; 32],
+}
+
+impl Config {
+    /// Defaults for everything but the interface.
+    pub fn new(interface: Interface, seed: [u8; 32]) -> Self {
+        Config { interface, tcp: tcp::Config::default(), limits: Limits::default(), seed }
+    }
+
+    /// Checks what can be checked before anything is built.
+    ///
+    /// # Errors
+    /// The first setting that no engine can run with.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.interface.check().map_err(ConfigError::Interface)?;
+        let within = |name, value: u64, lowest, highest| {
+            if (lowest..=highest).contains(&value) {
+                Ok(())
+            } else {
+                Err(ConfigError::OutOfRange { name, value, lowest, highest })
+            }
+        };
+        let limits = &self.limits;
+        let most = u64::from(super::flow_table::MAX_INDEX) - 1;
+        within("max_connections", limits.max_connections.into(), 1, most)?;
+        within("max_time_wait", limits.max_time_wait.into(), 1, most)?;
+        within("buffer_bytes", limits.buffer_bytes, 1 << 16, 1 << 42)?;
+        within("reassembly_segments", limits.reassembly_segments.into(), 1, 1 << 30)?;
+        within("neighbours", limits.neighbours as u64, 1, 1 << 20)?;
+        within("send_buffer", self.tcp.send_buffer.into(), 2_048, 1 << 30)?;
+        within("receive_buffer", self.tcp.receive_buffer.into(), 2_048, (1 << 30) - 1)?;
+        if let Some(mss) = self.tcp.mss {
+            within("mss", mss.into(), 88, 65_495)?;
+        }
+        Ok(())
+    }
+}
+
+/// A setting that no engine can run with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConfigError {
+    /// The interface.
+    Interface(BadInterface),
+    /// A number out of its range.
+    OutOfRange {
+        /// The setting.
+        name: &'static str,
+        /// What was asked for.
+        value: u64,
+        /// The least that is allowed.
+        lowest: u64,
+        /// The most that is allowed.
+        highest: u64,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::Interface(bad) => bad.fmt(f),
+            ConfigError::OutOfRange { name, value, lowest, highest } => {
+                write!(f, "{name} is {value}; it must be between {lowest} and {highest}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}

@@ -1,0 +1,28 @@
+//! What an engine counts, shared with whoever wants to read it.
+
+use crate::tcp::{Counter, Counters, Drops};
+
+/// The counters of one engine. The engine writes, other threads read.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// What TCP did.
+    pub tcp: Counters,
+    /// Frames that went no further.
+    pub drops: Drops,
+    /// Frames that came in.
+    pub rx_packets: Counter,
+    /// Octets of the frames that came in.
+    pub rx_bytes: Counter,
+    /// Frames that went out.
+    pub tx_packets: Counter,
+    /// Octets of the frames that went out.
+    pub tx_bytes: Counter,
+    /// Connections that there are now, handshakes included, TIME-WAIT not.
+    pub connections: Counter,
+    /// The most connections that there were at a time.
+    pub connections_peak: Counter,
+    /// Entries in TIME-WAIT now.
+    pub time_wait: Counter,
+    /// The most entries in TIME-WAIT that there were at a time.
+    pub time_wait_peak: Counter,
+}

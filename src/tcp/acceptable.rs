@@ -1,0 +1,181 @@
+//! May this segment be looked at? RFC 9293 §3.10.7.4 first, second and fourth check; RFC 7323 §5
+//! (PAWS); RFC 5961 §3 and §4 (blind attacks).
+
+use super::connection::{Connection, Context, Flag};
+use super::state::State;
+use crate::time::Instant;
+use crate::wire::seq::SeqNumber;
+use crate::wire::tcp::Segment;
+
+/// TS.Recent older than this says nothing any more (RFC 7323 §5.5: 24 days), in milliseconds.
+const TS_RECENT_LIFE_MS: u32 = 24 * 24 * 3_600 * 1_000;
+
+/// The four rows of the acceptability test (RFC 9293 §3.4, table 6): does a segment that takes
+/// `len` octets of sequence space from `seq` touch the window of `window` octets from `rcv_nxt`?
+pub fn in_window(seq: SeqNumber, len: u32, rcv_nxt: SeqNumber, window: u32) -> bool {
+    let inside = |point: SeqNumber| {
+        let offset = rcv_nxt.steps_to(point);
+        offset >= 0 && (offset as u32) < window
+    };
+    match (len, window) {
+        (0, 0) => seq == rcv_nxt,
+        (0, _) => inside(seq),
+        (_, 0) => false,
+        (len, _) => inside(seq) || inside(seq + (len - 1)),
+    }
+}
+
+/// What the first checks make of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// Go on with the ACK.
+    Accept,
+    /// Drop it; an ACK was scheduled where one is due.
+    Drop,
+    /// It is a SYN-ACK for a simultaneous open: go on without its SYN (RFC 9293 §3.5, figure 7).
+    AcceptWithoutSyn,
+    /// It resets the connection.
+    Reset,
+}
+
+impl Connection {
+    /// The checks that come before the ACK is looked at.
+    pub(super) fn judge(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) -> Judgement {
+        let flags = segment.flags;
+        if self.is(Flag::Timestamps) && !flags.rst() {
+            match segment.options.timestamps {
+                None => {
+                    cx.counters.missing_timestamp.bump(); // RFC 7323 §3.2
+                    return Judgement::Drop;
+                }
+                Some(ts) if self.is_older_than_recent(ts.value, cx.now) => {
+                    cx.counters.paws_rejected.bump(); // RFC 7323 §5.3 R1
+                    self.acknowledge_out_of_window(cx, segment);
+                    return Judgement::Drop;
+                }
+                Some(_) => {}
+            }
+        }
+        if self.state == State::SynReceived && flags.syn() && segment.seq + 1 == self.rcv_nxt {
+            if flags.ack() {
+                return Judgement::AcceptWithoutSyn;
+            }
+            self.snd_nxt = self.snd_una; // the peer sent its SYN again: so do we our SYN-ACK
+            return Judgement::Drop;
+        }
+        let window = self.receive_window();
+        if !in_window(segment.seq, segment.seq_len(), self.rcv_nxt, window)
+            // with a closed window valid ACKs and RSTs still count (RFC 9293 §3.10.7.4)
+            && !(window == 0 && segment.seq == self.rcv_nxt)
+        {
+            cx.counters.out_of_window.bump();
+            if !flags.rst() {
+                self.acknowledge_out_of_window(cx, segment);
+            }
+            return Judgement::Drop;
+        }
+        if flags.rst() {
+            if segment.seq == self.rcv_nxt {
+                return Judgement::Reset;
+            }
+            self.challenge(cx); // RFC 5961 §3.2
+            return Judgement::Drop;
+        }
+        if flags.syn() {
+            cx.counters.syn_challenge.bump();
+            self.challenge(cx); // RFC 5961 §4.2
+            return Judgement::Drop;
+        }
+        if !flags.ack() {
+            return Judgement::Drop; // RFC 9293 §3.10.7.4, fifth check
+        }
+        self.note_timestamp(cx.now, segment);
+        Judgement::Accept
+    }
+
+    /// Octets that the peer may still send by what we have announced.
+    pub(super) fn receive_window(&self) -> u32 {
+        self.rcv_nxt.steps_to(self.rcv_adv).max(0) as u32
+    }
+
+    /// Sends a challenge ACK unless this connection has used up its share for this second
+    /// (RFC 5961 §7; per connection, since a global limit is a side channel, CVE-2016-5696).
+    pub(super) fn challenge(&mut self, cx: &mut Context<'_>) {
+        let second = (cx.now.nanos() / 1_000_000_000) as u16;
+        if self.challenge_second != second {
+            self.challenge_second = second;
+            self.challenges = 0;
+        }
+        if self.challenges >= cx.config.challenge_acks_per_s {
+            cx.counters.challenge_ack_skipped.bump();
+            return;
+        }
+        self.challenges += 1;
+        cx.counters.challenge_ack.bump();
+        self.set(Flag::AckNow);
+    }
+
+    /// The ACK that an unacceptable segment is owed. One that brings nothing is answered under the
+    /// limit, so that two confused peers do not answer each other for ever.
+    fn acknowledge_out_of_window(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) {
+        if segment.seq_len() == 0 {
+            self.challenge(cx);
+        } else {
+            self.set(Flag::AckNow);
+        }
+    }
+
+    fn is_older_than_recent(&self, value: u32, now: Instant) -> bool {
+        (value.wrapping_sub(self.ts_recent) as i32) < 0
+            && millis(now).wrapping_sub(self.ts_recent_ms) < TS_RECENT_LIFE_MS
+    }
+
+    /// RFC 7323 §4.3 (2): the timestamp of a segment that covers the last ACK sent becomes TS.Recent.
+    fn note_timestamp(&mut self, now: Instant, segment: &Segment<'_>) {
+        let Some(ts) = segment.options.timestamps else { return };
+        if self.is(Flag::Timestamps)
+            && segment.seq.at_or_before(self.last_ack_sent)
+            && (ts.value.wrapping_sub(self.ts_recent) as i32 >= 0
+                || millis(now).wrapping_sub(self.ts_recent_ms) >= TS_RECENT_LIFE_MS)
+        {
+            self.ts_recent = ts.value;
+            self.ts_recent_ms = millis(now);
+        }
+    }
+}
+
+/// The timestamp clock: one tick a millisecond (RFC 7323 §5.4 allows 1 ms to 1 s).
+pub(super) fn millis(now: Instant) -> u32 {
+    (now.nanos() / 1_000_000) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_four_rows() {
+        let rcv_nxt = SeqNumber::new(u32::MAX - 4);
+        let at = |offset: i32| SeqNumber::new(rcv_nxt.value().wrapping_add(offset as u32));
+        let table = [
+            (0, 0, 0, true),
+            (1, 0, 0, false),
+            (-1, 0, 0, false),
+            (0, 0, 10, true),
+            (9, 0, 10, true),
+            (10, 0, 10, false),
+            (-1, 0, 10, false),
+            (0, 1, 0, false),
+            (0, 1, 10, true),
+            (-5, 5, 10, false),
+            (-5, 6, 10, true),
+            (-5, 30, 10, false), // begins before and ends behind: RFC 9293 rejects it by the letter
+            (9, 100, 10, true),
+            (10, 1, 10, false),
+        ];
+        for (offset, len, window, acceptable) in table {
+            let found = in_window(at(offset), len, rcv_nxt, window);
+            assert_eq!(found, acceptable, "offset {offset} len {len} window {window}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Closing, aborting and being reset: RFC 9293 §3.6, §3.10.4, §3.10.5.
+
+use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
+use super::state::{State, StateEvent};
+use super::time_wait::Farewell;
+use crate::time::Instant;
+use crate::wire::seq::SeqNumber;
+
+impl Connection {
+    /// The application has nothing more to send: our FIN follows what is queued (RFC 9293 §3.10.4).
+    /// False if the sending side was closed before.
+    pub fn shutdown(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.is(Flag::FinQueued) || !self.state.may_send() {
+            return false;
+        }
+        self.set(Flag::FinQueued);
+        if self.state.is_synchronized() {
+            self.state = self.state.next(StateEvent::Close).unwrap_or(self.state);
+        }
+        self.keep_alive_heard(cx);
+        true
+    }
+
+    /// The application has let go of the connection: it neither reads nor writes any more.
+    pub fn release(&mut self, cx: &mut Context<'_>) {
+        self.set(Flag::Released);
+        self.watch_fin_wait_2(cx);
+    }
+
+    /// The application waits until all is acknowledged, at most until `deadline` (SO_LINGER).
+    pub fn linger_until(&mut self, deadline: Instant) {
+        self.set(Flag::Lingering);
+        self.life_at = deadline;
+    }
+
+    /// Is our FIN, and so all that we have sent, acknowledged?
+    pub fn all_is_acknowledged(&self) -> bool {
+        self.is(Flag::FinSent) && self.snd_una == self.snd_max
+    }
+
+    /// FIN-WAIT-2 without an owner does not last for ever.
+    pub(super) fn watch_fin_wait_2(&mut self, cx: &mut Context<'_>) {
+        if self.state == State::FinWait2 && self.is(Flag::Released) {
+            self.life_at = cx.now + cx.config.fin_wait_2;
+        }
+    }
+
+    /// Ends the connection from our side (RFC 9293 §3.10.5). Returns the sequence number of the RST
+    /// that the peer is owed, if it is owed one.
+    pub fn abort(&mut self) -> Option<SeqNumber> {
+        let owed = match self.state {
+            State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck => Some(self.snd_nxt),
+            State::Closed | State::Listen | State::SynSent | State::TimeWait => None,
+        };
+        self.stop();
+        owed
+    }
+
+    /// A valid RST arrived (RFC 9293 §3.10.7.4, second check).
+    pub(super) fn is_reset(&mut self, cx: &mut Context<'_>, arrival: &mut Arrival<'_>) {
+        let reason = match self.state {
+            State::SynReceived if self.is(Flag::Active) => CloseReason::Refused,
+            // both sides had closed, all that could be lost is an ACK
+            State::Closing | State::LastAck => CloseReason::Finished,
+            _ => CloseReason::Reset,
+        };
+        if matches!(self.state, State::Established | State::CloseWait) {
+            cx.counters.estab_resets.bump();
+        }
+        self.end(cx, arrival, reason);
+    }
+
+    /// The connection ends here.
+    pub(super) fn end(
+        &mut self,
+        cx: &mut Context<'_>,
+        arrival: &mut Arrival<'_>,
+        reason: CloseReason,
+    ) {
+        arrival.ended = Some(reason);
+        arrival.time_wait = false;
+        self.stop();
+        self.send.clear(cx.pool);
+        self.clear_reassembly(cx);
+    }
+
+    /// CLOSED, with no timer left.
+    pub(crate) fn stop(&mut self) {
+        self.state = State::Closed;
+        self.stop_timers();
+    }
+
+    pub(crate) fn stop_timers(&mut self) {
+        self.retransmit_at = Instant::FAR;
+        self.ack_at = Instant::FAR;
+        self.life_at = Instant::FAR;
+    }
+
+    /// What TIME-WAIT needs to know of this connection.
+    pub fn farewell(&self, config: &super::config::Config) -> Farewell {
+        Farewell {
+            tuple: self.tuple,
+            snd_nxt: self.snd_max,
+            rcv_nxt: self.rcv_nxt,
+            window: (self.window_to_offer(config) >> self.rcv_scale).min(0xffff) as u16,
+            scale: self.rcv_scale,
+            ts_recent: self.is(Flag::Timestamps).then_some(self.ts_recent),
+            ts_offset: self.ts_offset,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What is a stack's own habit, as configuration.
+
+use core::time::Duration;
+
+/// What to do with a 4-tuple that is in TIME-WAIT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimeWaitPolicy {
+    /// Wait for the whole 2·MSL; a new SYN is only answered by an ACK.
+    Strict,
+    /// Wait, but let an acceptable SYN reopen the 4-tuple (RFC 6191, RFC 9293 §3.10.7.4).
+    #[default]
+    Reuse,
+    /// No TIME-WAIT at all: for benchmarks, and unsafe on a real network.
+    Off,
+}
+
+/// Keep-alive: probes on an idle connection (RFC 9293 §3.8.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Silence before the first probe.
+    pub idle: Duration,
+    /// Time between probes.
+    pub interval: Duration,
+    /// Unanswered probes before the connection is given up.
+    pub count: u8,
+}
+
+impl Default for KeepAlive {
+    /// Two hours (RFC 9293 §3.8.4), then 9 probes 75 s apart.
+    fn default() -> Self {
+        KeepAlive {
+            idle: Duration::from_secs(7_200),
+            interval: Duration::from_secs(75),
+            count: 9,
+        }
+    }
+}
+
+/// Habits and limits of TCP, the same for every connection of an engine unless the connection says
+/// otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Maximum segment lifetime; TIME-WAIT lasts twice as long (RFC 9293 §3.4.2 says 2 minutes,
+    /// Linux and the BSDs wait 60 s in all, hence 30 s).
+    pub msl: Duration,
+    /// What a 4-tuple in TIME-WAIT may be reused for.
+    pub time_wait: TimeWaitPolicy,
+    /// Ignore RST in TIME-WAIT (RFC 1337 §3, its fix F1).
+    pub rfc1337: bool,
+    /// Smallest retransmission time-out (RFC 6298 §2.4 says 1 s; Linux uses 200 ms).
+    pub rto_min: Duration,
+    /// Largest retransmission time-out (RFC 6298 §2.5: at least 60 s).
+    pub rto_max: Duration,
+    /// Retransmission time-out before the first measurement (RFC 6298 §2.1).
+    pub rto_initial: Duration,
+    /// How often an unanswered SYN is sent again.
+    pub syn_retries: u8,
+    /// How often an unanswered SYN-ACK is sent again.
+    pub synack_retries: u8,
+    /// How often unanswered data is sent again before the connection is given up (R2 of RFC 9293
+    /// §3.8.3).
+    pub data_retries: u8,
+    /// Give up a connection whose data has waited this long for an ACK, whatever the retries
+    /// (RFC 9293 §3.8.3, RFC 5482).
+    pub user_timeout: Option<Duration>,
+    /// The largest MSS to announce and use, in octets.
+    pub mss: Option<u16>,
+    /// Offer and accept window scaling (RFC 7323 §2).
+    pub window_scale: bool,
+    /// Offer and accept timestamps (RFC 7323 §3).
+    pub timestamps: bool,
+    /// Octets that a connection may hold unacknowledged and unsent.
+    pub send_buffer: u32,
+    /// Octets that a connection may hold unread; the largest window it announces.
+    pub receive_buffer: u32,
+    /// Out-of-order segments that a connection may hold (CVE-2018-5390).
+    pub reassembly_segments: u16,
+    /// How long an ACK may wait for company (RFC 5681 §4.2: under 500 ms).
+    pub delayed_ack: Duration,
+    /// Segments with data, from the start of a connection, that are acknowledged without delay.
+    pub quick_acks: u8,
+    /// Initial congestion window, in segments (RFC 6928).
+    pub initial_window: u8,
+    /// Switch Nagle's algorithm off from the start (RFC 9293 §3.7.4).
+    pub nodelay: bool,
+    /// How long a closed connection waits in FIN-WAIT-2 for the peer's FIN.
+    pub fin_wait_2: Duration,
+    /// Keep-alive for every connection; off by default (RFC 9293 MUST-25).
+    pub keep_alive: Option<KeepAlive>,
+    /// Challenge ACKs that one connection may send in a second (RFC 5961 §7).
+    pub challenge_acks_per_s: u8,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            msl: Duration::from_secs(30),
+            time_wait: TimeWaitPolicy::Reuse,
+            rfc1337: true,
+            rto_min: Duration::from_millis(200),
+            rto_max: Duration::from_secs(120),
+            rto_initial: Duration::from_secs(1),
+            syn_retries: 6,
+            synack_retries: 5,
+            data_retries: 15,
+            user_timeout: None,
+            mss: None,
+            window_scale: true,
+            timestamps: true,
+            send_buffer: 1 << 20,
+            receive_buffer: 1 << 20,
+            reassembly_segments: 1_024,
+            delayed_ack: Duration::from_millis(40),
+            quick_acks: 16,
+            initial_window: 10,
+            nodelay: false,
+            fin_wait_2: Duration::from_secs(60),
+            keep_alive: None,
+            challenge_acks_per_s: 10,
+        }
+    }
+}
+
+impl Config {
+    /// The window scale to offer: the smallest with which the receive buffer can be announced, at
+    /// most 14 (RFC 7323 §2.3).
+    pub fn scale_for_buffer(&self) -> u8 {
+        (0..14).find(|shift| self.receive_buffer >> shift <= 0xffff).unwrap_or(14)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scale_just_fits_the_buffer() {
+        let with = |receive_buffer| Config { receive_buffer, ..Config::default() }.scale_for_buffer();
+        assert_eq!(with(65_535), 0);
+        assert_eq!(with(65_536), 1);
+        assert_eq!(with(1 << 20), 5);
+        assert_eq!(with(u32::MAX), 14);
+    }
+}

@@ -1,0 +1,181 @@
+//! Counters under the names that `nstat` users know, written by one engine and read by anyone.
+//!
+//! A counter is a relaxed atomic with a single writer: adding to it is a plain load, add and store,
+//! and another thread that reads it sees a recent value, never a torn one.
+
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// One running total.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds one.
+    #[inline]
+    pub fn bump(&self) {
+        self.add(1);
+    }
+
+    /// Adds `n`. Only the owning engine calls this, so no locked instruction is needed.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Subtracts `n`, for totals that are gauges.
+    #[inline]
+    pub fn sub(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
+    }
+
+    /// Raises the total to `value` if it is below: a high-water mark.
+    #[inline]
+    pub fn raise_to(&self, value: u64) {
+        if self.get() < value {
+            self.0.store(value, Relaxed);
+        }
+    }
+
+    /// The total so far.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident = $label:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Default)]
+        pub struct $name { $($(#[$doc])* pub $field: Counter,)* }
+
+        impl $name {
+            /// Every counter with the name that reports use, in the order of declaration.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+                [$(($label, self.$field.get()),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// What TCP did. Names are those of Linux' `nstat` where it has the same counter.
+    Counters {
+        /// Segments received, broken ones included.
+        in_segs = "InSegs",
+        /// Segments sent, retransmissions included.
+        out_segs = "OutSegs",
+        /// Segments with payload, SYN or FIN that were sent again.
+        retrans_segs = "RetransSegs",
+        /// Segments received with a wrong checksum.
+        in_csum_errors = "InCsumErrors",
+        /// Segments received that could not be parsed.
+        in_errs = "InErrs",
+        /// RST segments sent.
+        out_rsts = "OutRsts",
+        /// Connections opened by us.
+        active_opens = "ActiveOpens",
+        /// Connections opened by a peer's SYN.
+        passive_opens = "PassiveOpens",
+        /// Connections that failed before they were established.
+        attempt_fails = "AttemptFails",
+        /// Established connections that a RST ended.
+        estab_resets = "EstabResets",
+        /// Connections established, either way.
+        established = "Established",
+        /// Connections that ended, orderly or not, after they had been established.
+        closed = "Closed",
+        /// Retransmission time-outs.
+        timeouts = "TCPTimeouts",
+        /// Retransmissions started by three duplicate ACKs (RFC 5681 §3.2).
+        fast_retrans = "TCPFastRetrans",
+        /// Connections given up because the peer did not answer for too long.
+        abort_on_timeout = "TCPAbortOnTimeout",
+        /// Connections closed with unread data, hence by RST (RFC 2525 §2.17).
+        abort_on_close = "TCPAbortOnClose",
+        /// Connections reset because data came after the application had closed (RFC 1122 §4.2.2.13).
+        abort_on_data = "TCPAbortOnData",
+        /// Connections aborted by SO_LINGER with a time of zero.
+        abort_on_linger = "TCPAbortOnLinger",
+        /// Segments kept out of order.
+        ofo_queue = "TCPOFOQueue",
+        /// Out-of-order segments dropped for want of room.
+        ofo_drop = "TCPOFODrop",
+        /// In-order segments dropped for want of buffer memory.
+        rcvq_drop = "TCPRcvQDrop",
+        /// Segments rejected by their timestamp (RFC 7323 §5).
+        paws_rejected = "PAWSEstab",
+        /// Segments dropped because a negotiated timestamp was missing (RFC 7323 §3.2).
+        missing_timestamp = "TCPMissingTimestamp",
+        /// Challenge ACKs sent (RFC 5961).
+        challenge_ack = "TCPChallengeACK",
+        /// Challenge ACKs withheld by the limit of the connection (RFC 5961 §7).
+        challenge_ack_skipped = "TCPACKSkippedChallenge",
+        /// SYN segments that arrived on a synchronized connection.
+        syn_challenge = "TCPSYNChallenge",
+        /// Segments outside the receive window.
+        out_of_window = "TCPOutOfWindow",
+        /// ACKs for something never sent, or too old (RFC 5961 §5).
+        invalid_ack = "TCPInvalidAck",
+        /// Delayed ACKs that were sent by their timer.
+        delayed_acks = "DelayedACKs",
+        /// Zero-window probes sent.
+        window_probes = "TCPWinProbe",
+        /// Times that a peer closed its window to us.
+        zero_window = "TCPFromZeroWindowAdv",
+        /// Keep-alive probes sent.
+        keep_alives = "TCPKeepAlive",
+        /// SYNs received by listeners.
+        syn_received = "TCPSynReceived",
+        /// SYNs dropped because the accept backlog was full.
+        listen_overflows = "ListenOverflows",
+        /// SYNs dropped because no connection could be had.
+        listen_drops = "ListenDrops",
+        /// Segments for which there is no connection.
+        no_connection = "TCPNoConnection",
+        /// Connections that entered TIME-WAIT.
+        tw_entered = "TimeWaitEntered",
+        /// TIME-WAIT entries whose 2·MSL ran out.
+        tw_expired = "TW",
+        /// TIME-WAIT entries reopened by an acceptable SYN (RFC 6191, RFC 9293 §3.10.7.4).
+        tw_reused = "TWRecycled",
+        /// TIME-WAIT entries given up, oldest first, because the limit was reached.
+        tw_recycled = "TimeWaitRecycled",
+        /// RSTs that TIME-WAIT ignored (RFC 1337).
+        tw_rst_ignored = "TimeWaitRstIgnored",
+        /// Repeated FINs that TIME-WAIT acknowledged again.
+        tw_fin_reacked = "TimeWaitFinReacked",
+        /// TIME-WAIT entries ended by a RST, with the RFC 1337 protection off.
+        tw_killed = "TWKilled",
+        /// Connections that ended with an orphaned FIN-WAIT-2.
+        fin_wait_2_timeout = "TCPFinWait2Timeout",
+    }
+}
+
+counters! {
+    /// Frames that went no further, by reason.
+    Drops {
+        /// Not a well-formed frame.
+        malformed = "malformed",
+        /// Neither ARP, IPv4 nor IPv6.
+        ethertype = "ethertype",
+        /// Tagged for another VLAN, or untagged where a tag is wanted.
+        vlan = "vlan",
+        /// Not for our Ethernet address.
+        not_our_mac = "not_our_mac",
+        /// Not for one of our IP addresses.
+        not_our_address = "not_our_address",
+        /// A source address that no host may use.
+        bad_source = "bad_source",
+        /// An IP fragment; they are not reassembled.
+        fragment = "fragment",
+        /// A wrong IP, TCP or ICMP checksum.
+        checksum = "checksum",
+        /// A transport protocol other than TCP and ICMP.
+        protocol = "protocol",
+        /// A reply that found the queue of control frames full.
+        control_queue = "control_queue",
+        /// An ICMP message that needs no answer.
+        icmp_ignored = "icmp_ignored",
+    }
+}

@@ -1,0 +1,160 @@
+//! The handshake: RFC 9293 §3.5, §3.10.7.3, and the options that only a SYN may carry.
+
+use super::acceptable::millis;
+use super::config::Config;
+use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
+use super::congestion::NewReno;
+use super::state::{State, StateEvent};
+use crate::time::Instant;
+use crate::wire::options::{Options, Timestamps};
+use crate::wire::tcp::Segment;
+
+/// The MSS of a peer that announces none (RFC 9293 MUST-15).
+const DEFAULT_MSS_V4: u16 = 536;
+/// The same for IPv6.
+const DEFAULT_MSS_V6: u16 = 1_220;
+/// No peer may make us send smaller segments than this, in octets (CVE-2019-11479).
+const SMALLEST_MSS: u16 = 64;
+/// Octets that timestamps take in every segment, with their padding.
+const TIMESTAMPS_LEN: u16 = 12;
+/// The largest window that a SYN can announce: its field is never scaled (RFC 7323 §2.2).
+const LARGEST_UNSCALED: u32 = 65_535;
+
+impl Connection {
+    /// RFC 9293 §3.10.7.3: ACK, RST, SYN, and the rest.
+    pub(super) fn arrives_in_syn_sent<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        segment: &Segment<'a>,
+        arrival: &mut Arrival<'a>,
+    ) {
+        let flags = segment.flags;
+        let acknowledges_syn =
+            flags.ack() && self.snd_una.before(segment.ack) && segment.ack == self.snd_max;
+        if flags.ack() && !acknowledges_syn {
+            if !flags.rst() {
+                arrival.reset = Some(segment.ack);
+            }
+            return;
+        }
+        if flags.rst() {
+            if acknowledges_syn {
+                self.end(cx, arrival, CloseReason::Refused);
+            }
+            return;
+        }
+        if !flags.syn() {
+            return;
+        }
+        self.take_syn(cx.config, cx.now, segment);
+        if !acknowledges_syn {
+            // simultaneous open: our SYN goes out again, now with an ACK (figure 7)
+            self.state = self.state.next(StateEvent::SynArrives).unwrap_or(self.state);
+            self.snd_nxt = self.snd_una;
+            return;
+        }
+        self.establish(cx, arrival);
+        self.set(Flag::AckNow);
+        if !segment.payload.is_empty() || flags.fin() {
+            let text = Segment { seq: segment.seq + 1, ..*segment };
+            self.take_text(cx, &text, arrival);
+        }
+    }
+
+    /// Takes in the peer's SYN: its sequence number, window and options.
+    pub(super) fn take_syn(&mut self, config: &Config, now: Instant, syn: &Segment<'_>) {
+        self.rcv_nxt = syn.seq + 1;
+        self.rcv_adv = self.rcv_nxt + config.receive_buffer.min(LARGEST_UNSCALED);
+        self.last_ack_sent = self.rcv_nxt;
+        self.snd_wnd = syn.window.into();
+        self.max_snd_wnd = self.snd_wnd;
+        self.snd_wl1 = syn.seq;
+        self.snd_wl2 = self.snd_una;
+        let unstated = if self.tuple.is_v4() { DEFAULT_MSS_V4 } else { DEFAULT_MSS_V6 };
+        let theirs = syn.options.mss.unwrap_or(unstated).max(SMALLEST_MSS);
+        self.mss = self.our_mss.min(theirs);
+        if let (true, Some(shift)) = (config.window_scale, syn.options.window_scale) {
+            self.set(Flag::WindowScale);
+            self.snd_scale = shift.min(14); // RFC 7323 §2.3
+            self.rcv_scale = config.scale_for_buffer();
+        }
+        if let (true, Some(ts)) = (config.timestamps, syn.options.timestamps) {
+            self.set(Flag::Timestamps);
+            self.ts_recent = ts.value;
+            self.ts_recent_ms = millis(now);
+            self.mss -= TIMESTAMPS_LEN; // RFC 6691 §2: the MSS does not count options
+        }
+        self.congestion = NewReno::new(config.initial_window, self.mss.into());
+    }
+
+    /// The ACK check in SYN-RECEIVED (RFC 9293 §3.10.7.4, fifth check). False: go no further.
+    pub(super) fn syn_is_acknowledged(
+        &mut self,
+        cx: &mut Context<'_>,
+        segment: &Segment<'_>,
+        arrival: &mut Arrival<'_>,
+    ) -> bool {
+        if !self.snd_una.before(segment.ack) || segment.ack.after(self.snd_max) {
+            arrival.reset = Some(segment.ack);
+            return false;
+        }
+        self.establish(cx, arrival);
+        self.snd_wnd = u32::from(segment.window) << self.snd_scale;
+        self.max_snd_wnd = self.max_snd_wnd.max(self.snd_wnd);
+        self.snd_wl1 = segment.seq;
+        self.snd_wl2 = segment.ack;
+        true
+    }
+
+    /// Our SYN is acknowledged: the connection is established.
+    fn establish(&mut self, cx: &mut Context<'_>, arrival: &mut Arrival<'_>) {
+        self.snd_una += 1;
+        self.snd_nxt = self.snd_nxt.later(self.snd_una);
+        self.retransmit_at = Instant::FAR;
+        if self.take(Flag::Timing) {
+            self.rtt.measured(micros(cx.now).wrapping_sub(self.rtt_start_us));
+        }
+        if self.retries > 0 {
+            self.rtt.handshake_was_retransmitted();
+            self.congestion = NewReno::new(1, self.mss.into()); // RFC 5681 §3.1
+            self.retries = 0;
+        }
+        let event = match self.state {
+            State::SynSent => StateEvent::SynAckArrives,
+            _ => StateEvent::SynAcked,
+        };
+        self.state = self.state.next(event).unwrap_or(self.state);
+        if self.is(Flag::FinQueued) {
+            // the application closed before the handshake was over (RFC 9293 §3.10.4)
+            self.state = self.state.next(StateEvent::Close).unwrap_or(self.state);
+        }
+        self.set(Flag::WasEstablished);
+        self.keep_alive_heard(cx);
+        cx.counters.established.bump();
+        arrival.opened = true;
+    }
+
+    /// The options of our SYN, or of the SYN-ACK that answers one.
+    pub(super) fn syn_options(&self, config: &Config, now: Instant) -> Options {
+        let answers = self.state == State::SynReceived;
+        let offers = |wanted: bool, agreed: Flag| if answers { self.is(agreed) } else { wanted };
+        let scale = config.scale_for_buffer();
+        Options {
+            mss: Some(self.our_mss),
+            window_scale: offers(config.window_scale, Flag::WindowScale).then_some(scale),
+            timestamps: offers(config.timestamps, Flag::Timestamps)
+                .then(|| self.timestamps_now(now)),
+            ..Options::default()
+        }
+    }
+
+    /// The timestamps option of a segment that leaves now.
+    pub(super) fn timestamps_now(&self, now: Instant) -> Timestamps {
+        Timestamps { value: millis(now).wrapping_add(self.ts_offset), echo: self.ts_recent }
+    }
+}
+
+/// The clock for round-trip times: microseconds, wrapping.
+pub(super) fn micros(now: Instant) -> u32 {
+    (now.nanos() / 1_000) as u32
+}

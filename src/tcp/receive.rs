@@ -1,0 +1,169 @@
+//! Segment text and FIN: RFC 9293 §3.10.7.4, seventh and eighth check; RFC 5681 §4.2 (when to ACK).
+
+use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
+use super::buffer::CHUNK_BYTES;
+use super::reassembly::{Inserted, Limits, Pools};
+use super::state::{State, StateEvent};
+use crate::wire::seq::SeqNumber;
+use crate::wire::tcp::Segment;
+
+/// Segments with data that one ACK may answer (RFC 9293 §3.8.6.3: at least every second).
+const SEGMENTS_PER_ACK: u8 = 2;
+
+impl Connection {
+    /// Takes the text of a segment whose ACK has been dealt with, and its FIN.
+    pub(super) fn take_text<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        segment: &Segment<'a>,
+        arrival: &mut Arrival<'a>,
+    ) {
+        let mut payload = segment.payload;
+        let mut fin = segment.flags.fin();
+        if payload.is_empty() && !fin {
+            return;
+        }
+        if !self.state.may_receive() {
+            return;
+        }
+        let mut seq = segment.seq;
+        // what came before RCV.NXT is old
+        let old = seq.steps_to(self.rcv_nxt);
+        if old > 0 {
+            let skip = payload.len().min(old as usize);
+            payload = &payload[skip..];
+            seq += skip as u32;
+            self.set(Flag::AckNow);
+        }
+        // what lies beyond the window was not asked for
+        let room = seq.steps_to(self.rcv_adv).max(0) as usize;
+        if payload.len() > room {
+            payload = &payload[..room];
+            fin = false;
+            self.set(Flag::AckNow);
+        }
+        if payload.is_empty() && !(fin && seq.at_or_after(self.rcv_nxt)) {
+            return;
+        }
+        if self.is(Flag::Released) && !payload.is_empty() {
+            // RFC 1122 §4.2.2.13: nobody is left to read it
+            cx.counters.abort_on_data.bump();
+            arrival.reset = Some(self.snd_nxt);
+            return self.end(cx, arrival, CloseReason::Aborted);
+        }
+        if seq != self.rcv_nxt {
+            return self.keep_out_of_order(cx, seq, payload, fin);
+        }
+        if payload.len() > cx.pool.available() as usize * CHUNK_BYTES {
+            cx.counters.rcvq_drop.bump();
+            return self.set(Flag::AckNow);
+        }
+        let filled_gap = !self.reassembly.is_empty();
+        if filled_gap {
+            // what waited comes after this: both go through the chain, to stay in order
+            let taken = self.receive.append(cx.pool, payload);
+            self.rcv_nxt += taken as u32;
+            arrival.readable = true;
+            if taken < payload.len() {
+                return self.set(Flag::AckNow);
+            }
+            fin |= self.take_what_waited(cx);
+        } else {
+            arrival.deliver = payload;
+            self.rcv_nxt += payload.len() as u32;
+        }
+        self.schedule_ack(cx, filled_gap);
+        if fin {
+            self.take_fin(cx, arrival);
+        }
+    }
+
+    /// Moves what is now in order into the receive chain. True if that reaches the peer's FIN.
+    fn take_what_waited(&mut self, cx: &mut Context<'_>) -> bool {
+        let pools = Pools { segments: cx.reassembly, bytes: cx.pool };
+        let taken = self.reassembly.take_in_order(pools, self.rcv_nxt, &mut self.receive);
+        self.rcv_nxt += taken.octets;
+        taken.fin
+    }
+
+    fn keep_out_of_order(
+        &mut self,
+        cx: &mut Context<'_>,
+        seq: SeqNumber,
+        payload: &[u8],
+        fin: bool,
+    ) {
+        self.set(Flag::AckNow); // RFC 5681 §4.2: tell the sender of the gap at once
+        let limits = Limits {
+            octets: cx.config.receive_buffer,
+            segments: cx.config.reassembly_segments.into(),
+        };
+        let pools = Pools { segments: cx.reassembly, bytes: cx.pool };
+        match self.reassembly.insert(pools, &limits, self.rcv_nxt, seq, payload, fin) {
+            Inserted::Kept { .. } => cx.counters.ofo_queue.bump(),
+            Inserted::Duplicate => {}
+            Inserted::Dropped(_) => cx.counters.ofo_drop.bump(),
+        }
+    }
+
+    /// RFC 5681 §4.2: every second segment, at once if a gap was filled or the connection is young,
+    /// else within the delay.
+    fn schedule_ack(&mut self, cx: &mut Context<'_>, filled_gap: bool) {
+        self.pending_acks += 1;
+        if filled_gap || self.pending_acks >= SEGMENTS_PER_ACK {
+            self.set(Flag::AckNow);
+        } else if self.quick_acks > 0 {
+            self.quick_acks -= 1;
+            self.set(Flag::AckNow);
+        } else {
+            self.ack_at = self.ack_at.min(cx.now + cx.config.delayed_ack);
+        }
+    }
+
+    /// RFC 9293 §3.10.7.4, eighth check.
+    fn take_fin(&mut self, cx: &mut Context<'_>, arrival: &mut Arrival<'_>) {
+        self.rcv_nxt += 1;
+        self.rcv_adv = self.rcv_adv.later(self.rcv_nxt);
+        self.set(Flag::FinReceived);
+        self.set(Flag::AckNow);
+        self.clear_reassembly(cx); // nothing can follow a FIN
+        arrival.peer_closed = true;
+        if let Some(next) = self.state.next(StateEvent::FinArrives) {
+            self.state = next;
+            arrival.time_wait = next == State::TimeWait;
+        }
+    }
+
+    /// Bytes that the application had no use for yet: keeps them (there is room: see `take_text`).
+    pub fn keep_unread(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
+        let taken = self.receive.append(cx.pool, bytes);
+        debug_assert_eq!(taken, bytes.len(), "room was checked before rcv_nxt moved");
+    }
+
+    /// Drops `n` octets that the application has read, and announces the room if it is worth it.
+    pub fn consume_unread(&mut self, cx: &mut Context<'_>, n: u32) {
+        self.receive.consume(cx.pool, n as usize);
+        self.announce_room(cx);
+    }
+
+    /// After a read: an ACK goes out if the window can grow by two segments or half the buffer
+    /// (RFC 9293 §3.8.6.2.2).
+    pub(crate) fn announce_room(&mut self, cx: &Context<'_>) {
+        if !self.state.may_receive() {
+            return;
+        }
+        let growth = self.receive_window().abs_diff(self.window_to_offer(cx.config));
+        if growth >= (2 * u32::from(self.mss)).min(cx.config.receive_buffer / 2).max(1) {
+            self.set(Flag::AckNow);
+        }
+    }
+
+    /// The window to announce, in octets: what the buffer has room for, but the right edge never
+    /// moves left, and moves right only by a worthwhile step (RFC 9293 §3.8.6.2.2, MUST-39).
+    pub(super) fn window_to_offer(&self, config: &super::config::Config) -> u32 {
+        let announced = self.receive_window();
+        let room = config.receive_buffer.saturating_sub(self.receive.len());
+        let step = u32::from(self.mss).min(config.receive_buffer / 2);
+        if room < announced + step { announced } else { room }
+    }
+}

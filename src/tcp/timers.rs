@@ -1,0 +1,147 @@
+//! The timers of a connection. A timer is a deadline that is written down; the engine files the
+//! earliest one in its wheel, and a later one is only found out when the wheel looks.
+
+use super::acceptable::millis;
+use super::congestion::Congestion;
+use super::connection::{CloseReason, Connection, Context, Flag};
+use super::state::State;
+use crate::time::{Instant, nanos};
+
+/// What a timer that ran out has led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// Nothing was due yet.
+    NotDue,
+    /// There is something to send.
+    Send,
+    /// The application need not wait any longer for its close to be acknowledged (SO_LINGER).
+    LingerOver,
+    /// The connection is given up.
+    Ended(CloseReason),
+}
+
+impl Connection {
+    /// The earliest deadline, `Instant::FAR` if no timer runs.
+    #[inline]
+    pub fn deadline(&self) -> Instant {
+        self.retransmit_at.min(self.ack_at).min(self.life_at)
+    }
+
+    /// Time has passed (RFC 9293 §3.10.8).
+    pub fn on_timer(&mut self, cx: &mut Context<'_>) -> Expiry {
+        let mut expiry = Expiry::NotDue;
+        if self.ack_at <= cx.now {
+            self.ack_at = Instant::FAR;
+            self.set(Flag::AckNow);
+            cx.counters.delayed_acks.bump();
+            expiry = Expiry::Send;
+        }
+        if self.retransmit_at <= cx.now {
+            expiry = self.retransmission_due(cx);
+        }
+        if self.life_at <= cx.now && !matches!(expiry, Expiry::Ended(_)) {
+            let due = self.life_due(cx);
+            expiry = if due == Expiry::NotDue { expiry } else { due };
+        }
+        if let Expiry::Ended(_) = expiry {
+            self.stop();
+            self.send.clear(cx.pool);
+            self.clear_reassembly(cx);
+        }
+        expiry
+    }
+
+    /// RFC 6298 §5.4 to §5.7, or a zero-window probe (RFC 9293 §3.8.6.1).
+    fn retransmission_due(&mut self, cx: &mut Context<'_>) -> Expiry {
+        self.retransmit_at = Instant::FAR;
+        if self.is_given_up(cx) {
+            cx.counters.abort_on_timeout.bump();
+            return Expiry::Ended(CloseReason::TimedOut);
+        }
+        self.retries = self.retries.saturating_add(1);
+        self.rtt.back_off();
+        self.take(Flag::Timing); // Karn: what is sent again is not timed
+        if self.is(Flag::Persist) {
+            self.set(Flag::Probe);
+            self.arm_retransmit(cx);
+            return Expiry::Send;
+        }
+        cx.counters.timeouts.bump();
+        let flight = self.flight();
+        self.congestion.on_timeout(flight, self.mss.into(), self.retries == 1);
+        self.take(Flag::Recovering);
+        self.take(Flag::RetransmitOne);
+        self.recover = self.snd_max; // RFC 6582 §3.2 step 4
+        self.duplicate_acks = 0;
+        self.snd_nxt = self.snd_una;
+        Expiry::Send
+    }
+
+    /// Has the peer been silent for too long (R2 and the user timeout of RFC 9293 §3.8.3)?
+    fn is_given_up(&self, cx: &Context<'_>) -> bool {
+        let limit = match self.state {
+            State::SynSent => cx.config.syn_retries,
+            State::SynReceived => cx.config.synack_retries,
+            _ => cx.config.data_retries,
+        };
+        let stalled = millis(cx.now).wrapping_sub(self.stalled_ms);
+        let over = |timeout| u64::from(stalled) * 1_000_000 >= nanos(timeout);
+        let orphan_is_shut_out =
+            self.is(Flag::Persist) && self.is(Flag::Released) && self.rtt.backoff() >= limit;
+        self.retries >= limit || cx.config.user_timeout.is_some_and(over) || orphan_is_shut_out
+    }
+
+    /// Starts the retransmission timer (or the persist timer, which shares it) from now.
+    pub(super) fn arm_retransmit(&mut self, cx: &Context<'_>) {
+        let rto = self.rtt.rto_nanos(cx.config);
+        let mut at = cx.now.plus_nanos(rto);
+        if let Some(timeout) = cx.config.user_timeout {
+            let stalled = u64::from(millis(cx.now).wrapping_sub(self.stalled_ms)) * 1_000_000;
+            at = at.min(cx.now.plus_nanos(nanos(timeout).saturating_sub(stalled).max(1_000_000)));
+        }
+        self.retransmit_at = at;
+    }
+
+    /// The orphaned FIN-WAIT-2, or keep-alive (RFC 9293 §3.8.4).
+    fn life_due(&mut self, cx: &mut Context<'_>) -> Expiry {
+        self.life_at = Instant::FAR;
+        if self.take(Flag::Lingering) {
+            return Expiry::LingerOver;
+        }
+        if self.state == State::FinWait2 && self.is(Flag::Released) {
+            cx.counters.fin_wait_2_timeout.bump();
+            return Expiry::Ended(CloseReason::TimedOut);
+        }
+        let (true, Some(keep_alive)) = (self.is(Flag::KeepAlive), cx.config.keep_alive) else {
+            return Expiry::NotDue;
+        };
+        if self.snd_una != self.snd_max {
+            // unacknowledged data is its own probe
+            self.life_at = cx.now + keep_alive.interval;
+            return Expiry::NotDue;
+        }
+        if self.probes >= keep_alive.count {
+            cx.counters.abort_on_timeout.bump();
+            return Expiry::Ended(CloseReason::TimedOut);
+        }
+        self.probes += 1;
+        cx.counters.keep_alives.bump();
+        self.set(Flag::KeepAliveProbe);
+        self.life_at = cx.now + keep_alive.interval;
+        Expiry::Send
+    }
+
+    /// The peer was heard from: keep-alive begins anew.
+    #[inline]
+    pub(super) fn keep_alive_heard(&mut self, cx: &Context<'_>) {
+        if !self.is(Flag::KeepAlive) || self.is(Flag::Lingering) {
+            return;
+        }
+        let owned = self.state.is_synchronized()
+            && !(self.state == State::FinWait2 && self.is(Flag::Released));
+        if let (true, Some(keep_alive)) = (owned, cx.config.keep_alive) {
+            self.probes = 0;
+            self.life_at = cx.now + keep_alive.idle;
+        }
+    }
+}
