@@ -84,7 +84,11 @@ impl Histogram {
     /// Those of the writer.
     pub fn write_hgrm(&self, out: &mut impl Write) -> io::Result<()> {
         const NS_PER_US: f64 = 1_000.0;
-        writeln!(out, "{:>12} {:>14} {:>10} {:>14}", "Value", "Percentile", "TotalCount", "1/(1-Percentile)")?;
+        writeln!(
+            out,
+            "{:>12} {:>14} {:>10} {:>14}",
+            "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
+        )?;
         writeln!(out)?;
         let mut reached = 0;
         for step in self.0.iter_quantiles(STEPS_PER_HALF) {
@@ -136,7 +140,6 @@ pub struct Summary {
     /// The longest.
     pub max: u64,
 }
-
 
 /// Nanoseconds as a person reads them: three or four digits and a unit.
 pub fn human_ns(nanos: f64) -> String {

@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn a_reading_is_the_earlier_one_and_what_came_since() {
-        let earlier = Totals { requests: 5, busy_cycles: 10, total_cycles: 20, ..Totals::default() };
+        let earlier =
+            Totals { requests: 5, busy_cycles: 10, total_cycles: 20, ..Totals::default() };
         let later = Totals { requests: 9, busy_cycles: 40, total_cycles: 80, ..Totals::default() };
         let since = later.since(&earlier);
         assert_eq!(since.requests, 4);

@@ -312,8 +312,21 @@ mod tests {
     }
 
     const TOP: &[&str] = &[
-        "schema", "version", "command", "workload", "profile", "cores", "duration_s", "loop",
-        "connections", "requests", "bytes", "latency", "service", "connect", "close",
+        "schema",
+        "version",
+        "command",
+        "workload",
+        "profile",
+        "cores",
+        "duration_s",
+        "loop",
+        "connections",
+        "requests",
+        "bytes",
+        "latency",
+        "service",
+        "connect",
+        "close",
     ];
     const SIDE: &[&str] = &["packets", "cycles", "time_wait", "syn", "drops", "tcp"];
 
@@ -324,14 +337,25 @@ mod tests {
         has(
             &object["time_wait"],
             &[
-                "current", "peak", "entered", "expired", "reused", "recycled", "rst_ignored",
-                "fin_reacked", "bytes_per_entry",
+                "current",
+                "peak",
+                "entered",
+                "expired",
+                "reused",
+                "recycled",
+                "rst_ignored",
+                "fin_reacked",
+                "bytes_per_entry",
             ],
         );
         has(
             &object["syn"],
             &[
-                "received", "cookies_sent", "cookies_accepted", "cookies_rejected", "cache_current",
+                "received",
+                "cookies_sent",
+                "cookies_accepted",
+                "cookies_rejected",
+                "cache_current",
                 "cache_overflow",
             ],
         );

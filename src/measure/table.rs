@@ -14,7 +14,8 @@ const NAME: usize = 12;
 /// The table that a run ends with.
 pub fn table(report: &Report) -> String {
     let mut out = String::new();
-    let cores = if report.cores == 1 { "1 core".to_owned() } else { format!("{} cores", report.cores) };
+    let cores =
+        if report.cores == 1 { "1 core".to_owned() } else { format!("{} cores", report.cores) };
     let side_cores = if report.client.is_some() { " a side" } else { "" };
     let pacing = match report.pacing {
         Pacing::Closed => ", closed loop",
@@ -50,7 +51,13 @@ pub fn table(report: &Report) -> String {
 }
 
 /// The line that tells, every so often, what happened since the last one.
-pub fn periodic(at: Duration, side: &str, window: &Totals, span: Duration, open_now: u64) -> String {
+pub fn periodic(
+    at: Duration,
+    side: &str,
+    window: &Totals,
+    span: Duration,
+    open_now: u64,
+) -> String {
     let rate = |amount| human(per_second(amount, span));
     let megabits = |octets: u64| per_second(octets * 8, span) / 1e6;
     format!(
@@ -110,7 +117,12 @@ fn latencies(out: &mut String, report: &Report) {
         );
     }
     if report.pacing == Pacing::Closed {
-        line(out, format_args!("closed loop: no request waits for its turn, so there is only service time"));
+        line(
+            out,
+            format_args!(
+                "closed loop: no request waits for its turn, so there is only service time"
+            ),
+        );
     }
 }
 
@@ -126,7 +138,10 @@ fn requests(of: &Requests) -> String {
     let Requests { completed, per_s, not_started } = of;
     let mut text = format!("{} /s  completed {completed}", human(*per_s));
     if *not_started > 0 {
-        let _ = write!(text, "  NOT STARTED {not_started}: the rate is more than the connections carry");
+        let _ = write!(
+            text,
+            "  NOT STARTED {not_started}: the rate is more than the connections carry"
+        );
     }
     text
 }
@@ -252,7 +267,8 @@ mod tests {
             total_cycles: 2,
             ..Totals::default()
         };
-        let text = periodic(Duration::from_secs(3), "client", &window, Duration::from_millis(500), 4);
+        let text =
+            periodic(Duration::from_secs(3), "client", &window, Duration::from_millis(500), 4);
         assert!(text.contains("req/s   1.00 M"), "{text}");
         assert!(text.contains("20.0 Mbit/s") && text.contains("busy 50 %"), "{text}");
     }

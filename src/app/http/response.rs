@@ -160,7 +160,11 @@ impl Response {
             Body::Page => &PAGE.as_bytes()[offset.min(self.length) as usize..],
             Body::Status => {
                 let line = self.status.line().as_bytes();
-                if offset as usize == line.len() { b"\n" } else { line.get(offset as usize..).unwrap_or(b"") }
+                if offset as usize == line.len() {
+                    b"\n"
+                } else {
+                    line.get(offset as usize..).unwrap_or(b"")
+                }
             }
         };
         &run[..left.min(run.len() as u64) as usize]

@@ -197,9 +197,17 @@ fn faults_that_end_the_connection() {
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), "400"),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_owned(), "400"),
         ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n".to_owned(), "400"),
-        ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".to_owned(), "400"),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"
+                .to_owned(),
+            "400",
+        ),
         ("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), "501"),
-        ("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n".to_owned(), "400"),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n"
+                .to_owned(),
+            "400",
+        ),
         ("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), "400"),
         ("GET / HTTP/2.0\r\nHost: a\r\n\r\n".to_owned(), "505"),
         ("\u{1}\r\n".to_owned(), "400"),
@@ -234,7 +242,9 @@ fn persistence() {
 #[test]
 fn bodies_are_skipped_and_what_follows_is_answered() {
     let mut peer = Peer::new(usize::MAX);
-    peer.sends(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18, 18\r\n\r\nGET / HTTP/1.1\r\n\r\n");
+    peer.sends(
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18, 18\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+    );
     peer.sends(b"\r\nGET /bytes/1 HTTP/1.1\r\nHost: a\r\n\r\n");
     let statuses: Vec<String> =
         peer.responses(&[]).into_iter().map(|(head, _)| head[9..12].to_owned()).collect();
@@ -284,7 +294,8 @@ fn request() -> impl Strategy<Value = String> {
         (0_u32..3_000).prop_map(|n| format!("/bytes/{n}")),
         "/[a-z]{1,20}",
     ];
-    let method = prop_oneof![6 => Just("GET"), 1 => Just("HEAD"), 1 => Just("POST"), 1 => Just("X")];
+    let method =
+        prop_oneof![6 => Just("GET"), 1 => Just("HEAD"), 1 => Just("POST"), 1 => Just("X")];
     let fields = prop_oneof![
         8 => Just(""),
         1 => Just("Connection: close\r\n"),

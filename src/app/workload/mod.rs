@@ -1,1 +1,70 @@
+//! Clients that load a server, and the server for requests of fixed sizes.
+//!
+//! | workload | does | one arrival of an open loop is |
+//! | --- | --- | --- |
+//! | [`Crr`] | connect, request, response, close | a connection |
+//! | [`Rr`] | requests and responses over connections that stay | a request |
+//!
+//! A *closed* loop starts the next as soon as one ends. An *open* loop follows a [`Schedule`] of
+//! intended start times, whatever the server does; a request whose turn has come waits for a free
+//! connection, and its latency counts from the intended start (so that a stalled server cannot hide
+//! its stall by receiving fewer requests).
+//!
+//! [`Load`] is what the workloads share: the schedule, the measurements, and the way to the end,
+//! which begins when somebody calls [`Control::stop`]: no more is begun, what is under way may end,
+//! connections are closed in an orderly way, and what is left after [`DRAIN`] is aborted.
 
+mod crr;
+mod load;
+mod responder;
+mod rr;
+mod schedule;
+
+pub use crr::Crr;
+pub use load::{CloseBy, Control, DRAIN, Load, LoadConfig, Measured, Shape, Stage};
+pub use responder::Responder;
+pub use rr::Rr;
+pub use schedule::{Arrival, Schedule};
+
+/// What requests and responses consist of.
+static FILLER: [u8; 16 * 1024] = [b'x'; 16 * 1024];
+
+/// The next octets of a message of which `left` are still to be sent.
+#[inline]
+fn filler(left: u64) -> &'static [u8] {
+    &FILLER[..left.min(FILLER.len() as u64) as usize]
+}
+
+/// Offers `left` octets to `write`, which says how many it took, until it takes no more. Returns
+/// what is still to be sent.
+#[inline]
+fn send_filler(mut left: u64, mut write: impl FnMut(&[u8]) -> usize) -> u64 {
+    while left > 0 {
+        let offered = filler(left);
+        let taken = write(offered);
+        left -= taken as u64;
+        if taken < offered.len() {
+            break;
+        }
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filler_is_offered_until_it_is_refused() {
+        let (mut room, mut calls) = (40_000_usize, 0);
+        let mut write = |bytes: &[u8]| {
+            calls += 1;
+            let taken = bytes.len().min(room);
+            room -= taken;
+            taken
+        };
+        assert_eq!(send_filler(30_000, &mut write), 0);
+        assert_eq!(send_filler(30_000, &mut write), 20_000);
+        assert_eq!(calls, 3);
+    }
+}
