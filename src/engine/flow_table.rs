@@ -99,7 +99,8 @@ impl FlowTable {
         Some(unpack(entry))
     }
 
-    /// Files `(kind, index)` under `hash`. The table does not look for one that is there already.
+    /// Files `(kind, index)` under `hash`. Each pair may be filed once, which the owner sees to by giving
+    /// an index to one 4-tuple at a time: the table does not look for it.
     ///
     /// # Errors
     /// [`Full`] if there is no free slot within reach of the entry's home, which takes far more
@@ -140,8 +141,8 @@ impl FlowTable {
         true
     }
 
-    /// Puts `new` in the place of `old` under the same hash; false if `old` is not there. This
-    /// cannot fail for want of room.
+    /// Puts `new`, which is not filed yet, in the place of `old` under the same hash; false if `old` is
+    /// not there. This cannot fail for want of room.
     ///
     /// # Panics
     /// If the new index is not below [`MAX_INDEX`].

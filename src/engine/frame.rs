@@ -120,6 +120,11 @@ impl ControlQueue {
         true
     }
 
+    /// Is nothing queued?
+    pub fn is_empty(&self) -> bool {
+        self.head == self.tail
+    }
+
     /// The next frame, first in, first out. The slots are used again from the first one as soon as
     /// the queue is empty, so that a short queue stays in the cache.
     pub fn pop(&mut self) -> Option<&[u8]> {

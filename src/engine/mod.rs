@@ -1,5 +1,43 @@
-//! The loop that owns a queue pair: receive, demux, dispatch, expire, output.
+//! The loop that owns a queue pair, run to completion: receive, demux, dispatch, expire, output.
+//!
+//! ```text
+//!   frames ─▶ receive: parse, hash, look up ─▶ connection | TIME-WAIT | listener ─▶ App callbacks
+//!                                                  │                                  │
+//!   frames ◀─ output: headers, bytes ◀── list of connections with something to send ◀─┘
+//!                                   timer wheels, at every poll
+//! ```
+//!
+//! [`Engine`] is the stack with an application on top; [`App`] is the callback face and [`Sockets`]
+//! the face of handles. [`Runner`] drives an engine over a [`Port`](crate::port::Port).
 
+mod app;
+mod config;
+mod demux;
+mod dispatch;
+mod error;
+mod expire;
 pub mod flow_hash;
 pub mod flow_table;
+mod frame;
+mod info;
+mod listener;
+mod metrics;
+mod neighbourhood;
+mod output;
+mod receive;
+mod runner;
 pub mod slab;
+mod socket;
+mod stack;
+mod time_waits;
+
+pub use app::{App, Io};
+pub use config::{Config, ConfigError, Limits};
+pub use dispatch::Engine;
+pub use error::Error;
+pub use info::TcpInfo;
+pub use listener::{ListenOptions, ListenerId};
+pub use metrics::Metrics;
+pub use runner::{Clock, Cycles, Runner};
+pub use socket::{Closing, ConnectOptions, Readiness, Sockets};
+pub use stack::{ConnId, Stack};

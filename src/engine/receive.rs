@@ -5,7 +5,6 @@
 
 use super::flow_table::{FlowHash, Kind};
 use super::stack::Stack;
-use crate::net::icmp;
 use crate::port::{RxChecksum, RxFrame};
 use crate::tcp::{Ip, Tuple};
 use crate::wire::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet};
@@ -33,12 +32,10 @@ pub(super) struct Staged {
     pub from: MacAddr,
 }
 
-/// An IP packet for us.
+/// A packet for us that carries TCP.
 struct Packet<'a> {
     src: IpAddr,
     dst: IpAddr,
-    protocol: u8,
-    hop_limit: u8,
     payload: &'a [u8],
 }
 
@@ -51,7 +48,7 @@ impl Stack {
             Ok(ethernet) => ethernet,
             Err(malformed) => return self.drop_malformed(malformed),
         };
-        if ethernet.vlan_id() != self.link.vlan {
+        if ethernet.vlan_id() != self.vlan_id {
             self.metrics.drops.vlan.bump();
             return None;
         }
@@ -60,33 +57,23 @@ impl Stack {
             return None;
         }
         let packet = match ethernet.ethertype {
-            ETHERTYPE_IPV4 => self.ipv4(ethernet.payload, frame.checksum),
-            ETHERTYPE_IPV6 => self.ipv6(ethernet.payload),
+            ETHERTYPE_IPV4 => self.ipv4(&ethernet, frame.checksum),
+            ETHERTYPE_IPV6 => self.ipv6(&ethernet),
             ETHERTYPE_ARP => {
-                self.arp_arrives(ethernet.payload);
-                return None;
+                self.arp_arrives(&ethernet);
+                None
             }
             _ => {
                 self.metrics.drops.ethertype.bump();
-                return None;
+                None
             }
         }?;
-        match packet.protocol {
-            PROTOCOL_TCP => self.stage_segment(&packet, &ethernet, frame),
-            PROTOCOL_ICMPV4 | PROTOCOL_ICMPV6 => {
-                self.icmp_arrives(&packet, ethernet.src);
-                None
-            }
-            _ => {
-                self.metrics.drops.protocol.bump();
-                None
-            }
-        }
+        self.stage_segment(&packet, &ethernet, frame)
     }
 
     #[inline]
-    fn ipv4<'a>(&mut self, bytes: &'a [u8], known: RxChecksum) -> Option<Packet<'a>> {
-        let packet = match Ipv4::parse(bytes) {
+    fn ipv4<'a>(&mut self, ethernet: &Ethernet<'a>, known: RxChecksum) -> Option<Packet<'a>> {
+        let packet = match Ipv4::parse(ethernet.payload) {
             Ok(packet) => packet,
             Err(malformed) => return self.drop_malformed(malformed),
         };
@@ -103,16 +90,20 @@ impl Stack {
         } else if packet.is_fragment() {
             &drops.fragment
         } else {
-            let Ipv4 { src, dst, protocol, ttl: hop_limit, payload, .. } = packet;
-            return Some(Packet { src: src.into(), dst: dst.into(), protocol, hop_limit, payload });
+            let Ipv4 { src, dst, payload, .. } = packet;
+            match packet.protocol {
+                PROTOCOL_TCP => return Some(Packet { src: src.into(), dst: dst.into(), payload }),
+                PROTOCOL_ICMPV4 => return self.icmpv4_arrives(&packet, ethernet.src),
+                _ => &drops.protocol,
+            }
         };
         reason.bump();
         None
     }
 
     #[inline]
-    fn ipv6<'a>(&mut self, bytes: &'a [u8]) -> Option<Packet<'a>> {
-        let packet = match Ipv6::parse(bytes) {
+    fn ipv6<'a>(&mut self, ethernet: &Ethernet<'a>) -> Option<Packet<'a>> {
+        let packet = match Ipv6::parse(ethernet.payload) {
             Ok(packet) => packet,
             Err(malformed) => return self.drop_malformed(malformed),
         };
@@ -124,8 +115,12 @@ impl Stack {
         } else if packet.is_fragment() {
             &drops.fragment
         } else {
-            let Ipv6 { src, dst, protocol, hop_limit, payload, .. } = packet;
-            return Some(Packet { src: src.into(), dst: dst.into(), protocol, hop_limit, payload });
+            let Ipv6 { src, dst, payload, .. } = packet;
+            match packet.protocol {
+                PROTOCOL_TCP => return Some(Packet { src: src.into(), dst: dst.into(), payload }),
+                PROTOCOL_ICMPV6 => return self.icmpv6_arrives(&packet, ethernet.src),
+                _ => &drops.protocol,
+            }
         };
         reason.bump();
         None
@@ -204,33 +199,9 @@ impl Stack {
     }
 
     #[cold]
-    fn drop_malformed<T>(&mut self, _: Malformed) -> Option<T> {
+    pub(super) fn drop_malformed<T>(&mut self, _: Malformed) -> Option<T> {
         self.metrics.drops.malformed.bump();
         None
-    }
-
-    /// An ICMP message for us: answers pings and neighbour solicitations, learns from advertisements.
-    #[cold]
-    fn icmp_arrives(&mut self, packet: &Packet<'_>, from: MacAddr) {
-        let outcome = match (packet.src, packet.dst, packet.protocol) {
-            (IpAddr::V4(src), IpAddr::V4(dst), PROTOCOL_ICMPV4) => {
-                icmp::on_icmpv4(&self.routes, from, src, dst, packet.payload)
-            }
-            (IpAddr::V6(src), IpAddr::V6(dst), PROTOCOL_ICMPV6) => {
-                icmp::on_icmpv6(&self.routes, from, src, dst, packet.hop_limit, packet.payload)
-            }
-            _ => {
-                self.metrics.drops.protocol.bump();
-                return;
-            }
-        };
-        self.carry_out_net(outcome);
-    }
-
-    #[cold]
-    fn arp_arrives(&mut self, message: &[u8]) {
-        let outcome = icmp::on_arp(&self.routes, message);
-        self.carry_out_net(outcome);
     }
 }
 

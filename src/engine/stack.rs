@@ -144,6 +144,8 @@ pub struct Stack {
     pub(super) config: tcp::Config,
     pub(super) limits: Limits,
     pub(super) link: Link,
+    /// The VLAN that frames must be of.
+    pub(super) vlan_id: Option<u16>,
     pub(super) mtu: u16,
     pub(super) secrets: Secrets,
     pub(super) metrics: Arc<Metrics>,
@@ -206,6 +208,7 @@ impl Stack {
         Ok(Stack {
             now,
             link: Link::new(&interface),
+            vlan_id: interface.vlan.map(|tag| tag & 0xfff),
             mtu: interface.mtu,
             secrets: Secrets::new(&seed),
             metrics: Arc::default(),

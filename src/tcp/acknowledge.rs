@@ -148,6 +148,11 @@ impl Connection {
         }
     }
 
+    /// Is the octet at `seq` on its way (RFC 5927 §4.1: what an ICMP error must quote)?
+    pub fn is_in_flight(&self, seq: SeqNumber) -> bool {
+        self.snd_una.at_or_before(seq) && seq.before(self.snd_max)
+    }
+
     /// Octets sent and not acknowledged.
     pub(super) fn flight(&self) -> u32 {
         self.snd_una.steps_to(self.snd_max) as u32

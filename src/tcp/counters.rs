@@ -175,6 +175,8 @@ counters! {
         protocol = "protocol",
         /// A reply that found the queue of control frames full.
         control_queue = "control_queue",
+        /// An ARP or neighbour message of a station that claims an address of ours.
+        address_conflict = "address_conflict",
         /// An ICMP message that needs no answer.
         icmp_ignored = "icmp_ignored",
     }

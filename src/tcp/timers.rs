@@ -131,6 +131,16 @@ impl Connection {
         Expiry::Send
     }
 
+    /// Switches keep-alive on, from now, or off.
+    pub fn set_keep_alive(&mut self, cx: &Context<'_>, on: bool) {
+        if on {
+            self.set(Flag::KeepAlive);
+            self.keep_alive_heard(cx);
+        } else if self.take(Flag::KeepAlive) && !self.is(Flag::Released) {
+            self.life_at = Instant::FAR;
+        }
+    }
+
     /// The peer was heard from: keep-alive begins anew.
     #[inline]
     pub(super) fn keep_alive_heard(&mut self, cx: &Context<'_>) {

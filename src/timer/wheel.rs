@@ -249,6 +249,18 @@ impl Wheel {
         }
     }
 
+    /// A key of the first slot that is not empty, from where the wheel stands: the one that is filed
+    /// to be looked at first, or one of its tick.
+    pub fn first(&self) -> Option<u32> {
+        let from = self.slot_of(self.cursor);
+        let slot = self.occupied.first_from(from).or_else(|| self.occupied.first_from(0));
+        let waiting = slot.map(|slot| self.heads[slot as usize]);
+        match self.heads[self.looking_at()] {
+            0 => waiting?.checked_sub(1),
+            looked_at => Some(looked_at - 1),
+        }
+    }
+
     /// The next tick after `tick`, within one turn, whose slot is not empty, and its beginning.
     fn occupied_after(&self, tick: u64) -> Option<(u64, Instant)> {
         let from = self.slot_of(tick + 1);

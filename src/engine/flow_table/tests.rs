@@ -31,7 +31,7 @@ fn hash() -> impl Strategy<Value = u64> {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let index = prop_oneof![0u32..8, 0..MAX_INDEX];
+    let index = prop_oneof![0u32..100, 0..MAX_INDEX];
     let step = prop_oneof![
         5 => (hash(), kind(), index.clone()).prop_map(|(h, k, i)| Step::Insert(h, k, i)),
         3 => any::<usize>().prop_map(Step::Remove),
@@ -64,7 +64,11 @@ proptest! {
         let slots = table.buckets as usize * SLOTS;
         let mut model: Vec<(u64, Kind, u32)> = Vec::new();
         for step in steps {
+            let filed = |kind, index| model.iter().any(|m| (m.1, m.2) == (kind, index));
             match step {
+                // An entry is filed once.
+                Step::Insert(_, kind, index) | Step::Replace(_, kind, index)
+                    if filed(kind, index) => {}
                 Step::Insert(hash, kind, index) => {
                     let filed = table.insert(FlowHash(hash), kind, index);
                     prop_assert_eq!(filed.is_err(), model.len() == slots);

@@ -1,0 +1,175 @@
+//! What is not TCP: ARP, neighbour discovery, pings; and the connections that wait for a neighbour.
+
+use super::stack::{Mark, Stack};
+use crate::net::frame::write_neighbour_request;
+use crate::net::icmp::{self, Cause, Reaction, TcpError, Then};
+use crate::net::neighbour::{Event, Learned, Resolution};
+use crate::tcp::{CloseReason, State, Tuple};
+use crate::wire::arp::Arp;
+use crate::wire::ethernet::Ethernet;
+use crate::wire::icmpv4::Icmpv4;
+use crate::wire::icmpv6::{self, Icmpv6};
+use crate::wire::ipv4::Ipv4;
+use crate::wire::ipv6::Ipv6;
+use crate::wire::{Malformed, MacAddr, checksum};
+use core::mem;
+
+/// Where the segments of a connection go.
+pub(super) enum NextHop {
+    /// To this station.
+    At(MacAddr),
+    /// The neighbour is being asked for.
+    Pending,
+    /// It does not answer, or there is no route any more.
+    Unreachable,
+}
+
+impl Stack {
+    #[cold]
+    pub(super) fn arp_arrives(&mut self, ethernet: &Ethernet<'_>) {
+        match Arp::parse(ethernet.payload) {
+            Ok(message) => {
+                let reaction = icmp::on_arp(&self.routes, self.link, ethernet.src, &message);
+                self.react(reaction);
+            }
+            Err(malformed) => {
+                let _: Option<()> = self.drop_malformed(malformed);
+            }
+        }
+    }
+
+    /// An ICMP message for us. Always `None`: it takes no further part in the burst.
+    #[cold]
+    pub(super) fn icmpv4_arrives<T>(&mut self, packet: &Ipv4<'_>, from: MacAddr) -> Option<T> {
+        if !checksum::ok(packet.payload) {
+            self.metrics.drops.checksum.bump();
+            return None;
+        }
+        match Icmpv4::parse(packet.payload) {
+            Ok(message) => {
+                let reaction = icmp::on_icmpv4(&self.routes, from, packet, &message);
+                self.react(reaction);
+                None
+            }
+            Err(malformed) => self.drop_malformed(malformed),
+        }
+    }
+
+    /// The same for ICMPv6.
+    #[cold]
+    pub(super) fn icmpv6_arrives<T>(&mut self, packet: &Ipv6<'_>, from: MacAddr) -> Option<T> {
+        if !icmpv6::checksum_ok(packet.src, packet.dst, packet.payload) {
+            self.metrics.drops.checksum.bump();
+            return None;
+        }
+        let parsed: Result<_, Malformed> = Icmpv6::parse(packet.payload);
+        match parsed {
+            Ok(message) => {
+                let reaction = icmp::on_icmpv6(&self.routes, self.link, from, packet, &message);
+                self.react(reaction);
+                None
+            }
+            Err(malformed) => self.drop_malformed(malformed),
+        }
+    }
+
+    fn react(&mut self, reaction: Reaction<'_>) {
+        if let Some(lesson) = reaction.learn {
+            let learned = self.neighbours.learn(lesson.ip, lesson.mac, self.now, lesson.claim);
+            if let Learned::Resolved(_) | Learned::Updated(_) = learned {
+                self.wake_waiting();
+            }
+        }
+        match reaction.then {
+            Then::Done => {}
+            Then::Answer(answer) => {
+                let link = self.link;
+                if !self.control.push(|room| answer.write(link, room)) {
+                    self.metrics.drops.control_queue.bump();
+                }
+            }
+            Then::TcpError(error) => self.icmp_error(&error),
+            Then::Conflict { .. } => self.metrics.drops.address_conflict.bump(),
+            Then::Ignored(_) => self.metrics.drops.icmp_ignored.bump(),
+        }
+    }
+
+    /// An ICMP error that quotes a segment of ours. One that says there is no way ends an attempt to
+    /// connect (RFC 1122 §4.2.3.9); established connections let their own time-outs decide
+    /// (RFC 5927 §5.2).
+    fn icmp_error(&mut self, error: &TcpError) {
+        let tuple = Tuple::new(error.local, error.remote);
+        let found = self.look_up(&tuple, self.hash(&tuple));
+        if let (Some((super::flow_table::Kind::Connection, index)), Cause::Hard { .. }) =
+            (found, error.cause)
+        {
+            let tcp = &mut self.conns[index].tcp;
+            if tcp.state() == State::SynSent && tcp.is_in_flight(error.seq) {
+                tcp.abort();
+                return self.finish(index, CloseReason::Unreachable);
+            }
+        }
+        self.metrics.drops.icmp_ignored.bump();
+    }
+
+    /// Time passes for the neighbours: questions go out, hopeless waits end.
+    pub(super) fn poll_neighbours(&mut self) {
+        while let Some(event) = self.neighbours.poll(self.now) {
+            match event {
+                Event::Ask { ip, to } => {
+                    let (link, source) = (self.link, self.routes.source_for(ip));
+                    let write = |room: &mut [u8]| {
+                        write_neighbour_request(room, link, to, source?, ip)
+                    };
+                    if !self.control.push(write) {
+                        self.metrics.drops.control_queue.bump();
+                    }
+                }
+                Event::Unreachable { .. } => self.wake_waiting(),
+            }
+        }
+    }
+
+    /// The station that the segments of a connection go to.
+    #[inline]
+    pub(super) fn next_hop_of(&mut self, index: u32) -> NextHop {
+        let known = self.conns[index].neighbour;
+        if let Some(mac) = known.and_then(|id| self.neighbours.mac(id, self.now)) {
+            return NextHop::At(mac);
+        }
+        self.resolve_next_hop(index)
+    }
+
+    #[cold]
+    fn resolve_next_hop(&mut self, index: u32) -> NextHop {
+        let remote = self.conns[index].tcp.tuple().remote.to_std();
+        let Some(hop) = self.routes.next_hop(remote) else { return NextHop::Unreachable };
+        match self.neighbours.resolve(hop, self.now) {
+            Resolution::Resolved(mac, id) => {
+                self.conns[index].neighbour = Some(id);
+                NextHop::At(mac)
+            }
+            Resolution::Pending(_) => NextHop::Pending,
+            Resolution::Unreachable(_) | Resolution::Full => NextHop::Unreachable,
+        }
+    }
+
+    /// A connection waits until its neighbour is known, or known not to answer.
+    pub(super) fn wait_for_neighbour(&mut self, index: u32) {
+        let block = &mut self.conns[index];
+        if !block.is(Mark::AwaitsNeighbour) {
+            block.mark(Mark::AwaitsNeighbour);
+            self.waiting.push((index, block.generation));
+        }
+    }
+
+    /// All that wait try again.
+    fn wake_waiting(&mut self) {
+        for (index, generation) in mem::take(&mut self.waiting) {
+            let Some(block) = self.conns.get_mut(index) else { continue };
+            if block.generation == generation && block.unmark(Mark::AwaitsNeighbour) {
+                self.set_dirty(index);
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Frames go out: first what belongs to no connection, then the connections that have something to
+//! send, in the order in which they came by it.
+
+use super::frame::{Checksums, write_segment};
+use super::neighbourhood::NextHop;
+use super::stack::{Mark, Stack, context};
+use crate::port::TxOffload;
+use crate::tcp::{CloseReason, Outgoing, State, Tuple};
+use crate::wire::options::{Options, Timestamps};
+use crate::wire::seq::SeqNumber;
+use crate::wire::tcp::{Flags, Segment};
+use crate::wire::MacAddr;
+
+/// What a segment without payload says.
+pub(super) struct Bare {
+    pub seq: SeqNumber,
+    pub ack: Option<SeqNumber>,
+    pub flags: Flags,
+    pub window: u16,
+    pub timestamps: Option<Timestamps>,
+}
+
+impl Bare {
+    /// `<SEQ=seq><CTL=RST>`, with an ACK if there is something to acknowledge.
+    pub fn reset(seq: SeqNumber, ack: Option<SeqNumber>) -> Self {
+        Bare { seq, ack, flags: Flags::RST, window: 0, timestamps: None }
+    }
+}
+
+impl Stack {
+    /// Writes the next frame into `room` and returns its length, or `None` if there is nothing to
+    /// send.
+    pub(super) fn next_frame(
+        &mut self,
+        room: &mut [u8],
+        checksums: Checksums,
+    ) -> Option<(usize, TxOffload)> {
+        let written = match self.control.pop() {
+            Some(frame) => {
+                room[..frame.len()].copy_from_slice(frame);
+                (frame.len(), TxOffload::None)
+            }
+            None => self.next_connection_frame(room, checksums)?,
+        };
+        self.metrics.tx_packets.bump();
+        self.metrics.tx_bytes.add(written.0 as u64);
+        Some(written)
+    }
+
+    fn next_connection_frame(
+        &mut self,
+        room: &mut [u8],
+        checksums: Checksums,
+    ) -> Option<(usize, TxOffload)> {
+        while let Some(&index) = self.dirty.front() {
+            if !self.conns.contains(index) || !self.conns[index].is(Mark::Dirty) {
+                self.dirty.pop_front(); // it is gone, or another has its place
+                continue;
+            }
+            let hop = self.next_hop_of(index);
+            if let NextHop::Pending = hop {
+                self.clean(index);
+                self.wait_for_neighbour(index);
+                continue;
+            }
+            let mut cx = context!(self);
+            let outgoing = self.conns[index].tcp.next_segment(&mut cx);
+            if !outgoing.is_some_and(|segment| segment.more) {
+                self.clean(index);
+            }
+            self.sync_timer(index);
+            match (outgoing, hop) {
+                (Some(outgoing), NextHop::At(to)) => {
+                    self.metrics.tcp.out_segs.bump();
+                    return Some(self.write_outgoing(index, &outgoing, to, room, checksums));
+                }
+                (Some(_), _) => self.lost_on_the_way(index),
+                (None, _) => {}
+            }
+        }
+        None
+    }
+
+    /// Takes the first connection off the list.
+    fn clean(&mut self, index: u32) {
+        self.dirty.pop_front();
+        self.conns[index].unmark(Mark::Dirty);
+    }
+
+    /// The neighbour does not answer. An attempt to connect fails; what is established goes on as if
+    /// the segment had been lost, and its time-outs decide.
+    #[cold]
+    fn lost_on_the_way(&mut self, index: u32) {
+        let tcp = &mut self.conns[index].tcp;
+        if tcp.state() == State::SynSent {
+            tcp.abort();
+            self.finish(index, CloseReason::Unreachable);
+        }
+    }
+
+    #[inline]
+    fn write_outgoing(
+        &mut self,
+        index: u32,
+        outgoing: &Outgoing,
+        to: MacAddr,
+        room: &mut [u8],
+        checksums: Checksums,
+    ) -> (usize, TxOffload) {
+        let tcp = &mut self.conns[index].tcp;
+        let tuple = tcp.tuple;
+        let segment = Segment {
+            src_port: tuple.local_port,
+            dst_port: tuple.remote_port,
+            seq: outgoing.seq,
+            ack: outgoing.ack,
+            flags: outgoing.flags,
+            window: outgoing.window,
+            urgent: 0,
+            options: outgoing.options,
+            payload: &[],
+        };
+        let pool = &self.pool;
+        let len = usize::from(outgoing.len);
+        write_segment(room, self.link, to, &tuple, &segment, len, checksums, |payload| {
+            if !payload.is_empty() {
+                tcp.send.copy_at(pool, outgoing.offset, payload);
+            }
+        })
+    }
+
+    /// Queues a segment without payload that no connection stands behind (any more).
+    pub(super) fn send_bare(&mut self, tuple: &Tuple, to: MacAddr, bare: &Bare) {
+        let segment = Segment {
+            src_port: tuple.local_port,
+            dst_port: tuple.remote_port,
+            seq: bare.seq,
+            ack: bare.ack.unwrap_or_default(),
+            flags: if bare.ack.is_some() { bare.flags | Flags::ACK } else { bare.flags },
+            window: bare.window,
+            urgent: 0,
+            options: Options { timestamps: bare.timestamps, ..Options::NONE },
+            payload: &[],
+        };
+        let link = self.link;
+        let queued = self.control.push(|room| {
+            let software = Checksums::Software;
+            Some(write_segment(room, link, to, tuple, &segment, 0, software, |_| {}).0)
+        });
+        if !queued {
+            self.metrics.drops.control_queue.bump();
+            return;
+        }
+        self.metrics.tcp.out_segs.bump();
+        if bare.flags.rst() {
+            self.metrics.tcp.out_rsts.bump();
+        }
+    }
+
+    /// Queues a segment without payload for a connection, if its neighbour is known.
+    pub(super) fn send_bare_for(&mut self, index: u32, bare: &Bare) {
+        let tuple = self.conns[index].tcp.tuple;
+        if let NextHop::At(to) = self.next_hop_of(index) {
+            self.send_bare(&tuple, to, bare);
+        }
+    }
+}

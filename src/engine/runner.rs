@@ -1,0 +1,108 @@
+//! Drives an engine over a port: one turn of the loop after the other.
+
+use super::app::App;
+use super::dispatch::Engine;
+use crate::port::Port;
+use crate::tcp::Counter;
+use crate::time::Instant;
+use std::sync::Arc;
+
+/// A clock that engines live by.
+pub trait Clock {
+    /// The time.
+    fn now(&self) -> Instant;
+    /// A count of cycles, for the share of time that work takes; 0 where there is none.
+    fn cycles(&self) -> u64;
+    /// Cycles in a second; 0 where there are none.
+    fn hz(&self) -> u64;
+}
+
+/// How many cycles went into what, readable from another thread.
+#[derive(Debug, Default)]
+pub struct Cycles {
+    /// Cycles in turns that received, sent or fired something.
+    pub busy: Counter,
+    /// Cycles in all turns.
+    pub total: Counter,
+    /// Turns of the loop.
+    pub polls: Counter,
+}
+
+/// An engine on its port.
+pub struct Runner<P, A, C> {
+    port: P,
+    engine: Engine<A>,
+    clock: C,
+    cycles: Arc<Cycles>,
+    offload: bool,
+    /// When the last turn ended.
+    turn_began: u64,
+}
+
+impl<P: Port, A: App, C: Clock> Runner<P, A, C> {
+    /// Puts an engine on a port.
+    pub fn new(port: P, engine: Engine<A>, clock: C) -> Self {
+        let offload = port.capabilities().tx_tcp_checksum;
+        let turn_began = clock.cycles();
+        Runner { port, engine, clock, cycles: Arc::default(), offload, turn_began }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine<A> {
+        &self.engine
+    }
+
+    /// The engine, between two turns.
+    pub fn engine_mut(&mut self) -> &mut Engine<A> {
+        &mut self.engine
+    }
+
+    /// The port.
+    pub fn port(&self) -> &P {
+        &self.port
+    }
+
+    /// The port, between two turns.
+    pub fn port_mut(&mut self) -> &mut P {
+        &mut self.port
+    }
+
+    /// The cycles, to be read from another thread.
+    pub fn cycles(&self) -> &Arc<Cycles> {
+        &self.cycles
+    }
+
+    /// Gives the parts back.
+    pub fn into_parts(self) -> (P, Engine<A>) {
+        (self.port, self.engine)
+    }
+
+    /// One turn: receive a burst, run the protocol, fire timers, send. True if there was anything to
+    /// do.
+    pub fn poll_once(&mut self) -> bool {
+        let now = self.clock.now();
+        let (port, engine) = (&mut self.port, &mut self.engine);
+        let received = port.rx_burst();
+        if received > 0 {
+            engine.input_burst(received, |index| port.rx_frame(index), now);
+        }
+        engine.poll(now);
+        let mut sent = 0;
+        while let Some(room) = port.tx_room() {
+            let Some((len, offload)) = engine.output_into(room, self.offload) else { break };
+            port.tx_commit(len, offload);
+            sent += 1;
+        }
+        port.tx_flush();
+        let worked = received + sent > 0;
+        let turn_ends = self.clock.cycles();
+        let spent = turn_ends.wrapping_sub(self.turn_began);
+        self.turn_began = turn_ends;
+        self.cycles.total.add(spent);
+        self.cycles.polls.bump();
+        if worked {
+            self.cycles.busy.add(spent);
+        }
+        worked
+    }
+}
