@@ -5,7 +5,8 @@
 
 use super::per_connection::PerConnection;
 use super::tally::{Ending, Tally};
-use crate::engine::{App, CloseReason, Io};
+use crate::engine::{App, Io};
+use crate::tcp::CloseReason;
 use std::sync::Arc;
 
 /// Printable ASCII characters, space to tilde.

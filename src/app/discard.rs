@@ -1,7 +1,8 @@
 //! Discard (RFC 863): what arrives is thrown away.
 
 use super::tally::{Ending, Tally};
-use crate::engine::{App, CloseReason, Io};
+use crate::engine::{App, Io};
+use crate::tcp::CloseReason;
 use std::sync::Arc;
 
 /// The discard server.

@@ -1,7 +1,8 @@
 //! Echo (RFC 862): every octet goes back.
 
 use super::tally::{Ending, Tally};
-use crate::engine::{App, CloseReason, Io};
+use crate::engine::{App, Io};
+use crate::tcp::CloseReason;
 use std::sync::Arc;
 
 /// The echo server. What the send buffer has no room for stays unread, so a peer that does not read

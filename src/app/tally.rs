@@ -1,6 +1,6 @@
 //! What an application counts, written by its engine's thread and read by any other.
 
-use crate::engine::CloseReason;
+use crate::tcp::CloseReason;
 use crate::tcp::counters::Counter;
 
 /// Running totals of one application. One thread writes, everyone may read.

@@ -21,7 +21,8 @@ mod tests;
 
 use super::per_connection::PerConnection;
 use super::tally::{Ending, Tally};
-use crate::engine::{App, CloseReason, Io};
+use crate::engine::{App, Io};
+use crate::tcp::CloseReason;
 pub use response::body_octet;
 use session::{Next, Scratch, Session, Sink};
 use std::sync::Arc;

@@ -4,7 +4,8 @@ use super::load::{CloseBy, Load, Stage};
 use super::send_filler;
 use crate::app::per_connection::PerConnection;
 use crate::app::tally::Ending;
-use crate::engine::{App, CloseReason, ConnId, ConnectOptions, Io, Stack};
+use crate::engine::{App, ConnId, ConnectOptions, Io, Stack};
+use crate::tcp::CloseReason;
 use crate::time::Instant;
 
 /// Connections that one poll begins at most, so that it stays short.

@@ -4,7 +4,8 @@ use super::load::{CloseBy, Shape};
 use super::send_filler;
 use crate::app::per_connection::PerConnection;
 use crate::app::tally::{Ending, Tally};
-use crate::engine::{App, CloseReason, Io};
+use crate::engine::{App, Io};
+use crate::tcp::CloseReason;
 use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

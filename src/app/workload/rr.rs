@@ -7,7 +7,8 @@
 use super::load::{CloseBy, Load, LoadConfig, Stage};
 use super::send_filler;
 use crate::app::tally::Ending;
-use crate::engine::{App, CloseReason, ConnId, ConnectOptions, Io, Stack};
+use crate::engine::{App, ConnId, ConnectOptions, Io, Stack};
+use crate::tcp::CloseReason;
 use crate::time::Instant;
 use std::collections::VecDeque;
 
