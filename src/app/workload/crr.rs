@@ -1,7 +1,7 @@
 //! Connect, request, response, close: a new connection for each request.
 
 use super::load::{CloseBy, Load, Stage};
-use super::send_filler;
+use super::{Workload, send_filler};
 use crate::app::per_connection::PerConnection;
 use crate::app::tally::Ending;
 use crate::engine::{App, ConnId, ConnectOptions, Io, Stack};
@@ -51,16 +51,6 @@ pub struct Crr {
 }
 
 impl Crr {
-    /// The workload for an engine of `max_connections`.
-    pub fn new(load: Load, max_connections: u32) -> Self {
-        Crr { load, visits: PerConnection::new(max_connections) }
-    }
-
-    /// What it shares with the other workloads, the measurements among it.
-    pub fn load(&self) -> &Load {
-        &self.load
-    }
-
     fn connect(&mut self, stack: &mut Stack, intended: Instant) -> bool {
         let (now, remote) = (stack.now(), self.load.config.remote);
         match stack.connect(remote, ConnectOptions::default()) {
@@ -72,8 +62,8 @@ impl Crr {
                 self.load.tally.opened();
                 true
             }
-            Err(_) => {
-                self.load.refused_locally(now);
+            Err(error) => {
+                self.load.not_begun(error, now);
                 false
             }
         }
@@ -95,6 +85,16 @@ impl Crr {
                 let _ = stack.abort(conn);
             }
         }
+    }
+}
+
+impl Workload for Crr {
+    fn new(load: Load, max_connections: u32) -> Self {
+        Crr { load, visits: PerConnection::new(max_connections) }
+    }
+
+    fn load(&self) -> &Load {
+        &self.load
     }
 }
 
@@ -188,6 +188,6 @@ impl App for Crr {
             (Step::Requesting | Step::Answered, Ending::Orderly) => Ending::Failed,
             (_, ending) => ending,
         };
-        self.load.tally.ended(ending);
+        self.load.ended(ending, reason);
     }
 }

@@ -2,7 +2,9 @@
 
 use super::schedule::{Arrival, Schedule};
 use crate::app::tally::{Ending, Tally};
+use crate::engine::Error;
 use crate::measure::Histogram;
+use crate::tcp::CloseReason;
 use crate::time::Instant;
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -126,6 +128,7 @@ pub struct Load {
     drain_until: Option<Instant>,
     retry_at: Instant,
     not_started: u64,
+    trouble: Option<Error>,
 }
 
 impl Load {
@@ -142,6 +145,7 @@ impl Load {
             drain_until: None,
             retry_at: Instant::ZERO,
             not_started: 0,
+            trouble: None,
         }
     }
 
@@ -223,10 +227,25 @@ impl Load {
 
     /// A connection could not be begun: nothing was sent. Counted as failed, and none is tried for
     /// a moment.
-    pub fn refused_locally(&mut self, now: Instant) {
+    pub fn not_begun(&mut self, error: Error, now: Instant) {
         self.tally.opened();
         self.tally.ended(Ending::Failed);
+        self.trouble = Some(error);
         self.retry_at = now + RETRY;
+    }
+
+    /// A connection ended.
+    #[inline]
+    pub fn ended(&mut self, ending: Ending, reason: CloseReason) {
+        self.tally.ended(ending);
+        if ending == Ending::Failed {
+            self.trouble = Some(reason.into());
+        }
+    }
+
+    /// Why the latest of the connections that failed did so.
+    pub fn trouble(&self) -> Option<Error> {
+        self.trouble
     }
 
     /// A connection that was begun at `began` is established.
@@ -362,8 +381,9 @@ mod tests {
         let (mut load, _) = load(None);
         load.tick(at(0));
         assert!(load.may_connect(at(0)));
-        load.refused_locally(at(0));
+        load.not_begun(Error::Unreachable, at(0));
         assert!(!load.may_connect(at(0)) && load.may_connect(at(1)));
         assert_eq!((load.tally.failed.get(), load.tally.open_now.get()), (1, 0));
+        assert_eq!(load.trouble(), Some(Error::Unreachable));
     }
 }

@@ -26,6 +26,17 @@ pub use responder::Responder;
 pub use rr::Rr;
 pub use schedule::{Arrival, Schedule};
 
+use crate::engine::App;
+
+/// A client that loads a server: an application with a [`Load`].
+pub trait Workload: App {
+    /// The workload for an engine of `max_connections`.
+    fn new(load: Load, max_connections: u32) -> Self;
+
+    /// What it shares with the other workloads, the measurements among it.
+    fn load(&self) -> &Load;
+}
+
 /// What requests and responses consist of.
 static FILLER: [u8; 16 * 1024] = [b'x'; 16 * 1024];
 

@@ -5,7 +5,7 @@
 //! pipeline is deep.
 
 use super::load::{CloseBy, Load, LoadConfig, Stage};
-use super::send_filler;
+use super::{Workload, send_filler};
 use crate::app::tally::Ending;
 use crate::engine::{App, ConnId, ConnectOptions, Io, Stack};
 use crate::tcp::CloseReason;
@@ -159,23 +159,6 @@ pub struct Rr {
 }
 
 impl Rr {
-    /// The workload.
-    pub fn new(load: Load) -> Self {
-        let connections = load.config.connections;
-        Rr {
-            seats: Seats::new(&load.config),
-            empty: (0..connections).rev().collect(),
-            places: VecDeque::with_capacity(connections as usize),
-            load,
-            sweep: 0,
-        }
-    }
-
-    /// What it shares with the other workloads, the measurements among it.
-    pub fn load(&self) -> &Load {
-        &self.load
-    }
-
     /// Opens connections until there are as many as asked for.
     fn connect(&mut self, stack: &mut Stack, now: Instant) {
         for _ in 0..CONNECTIONS_PER_POLL {
@@ -184,8 +167,9 @@ impl Rr {
                 return;
             }
             let options = ConnectOptions { user: number.into(), ..ConnectOptions::default() };
-            let Ok(conn) = stack.connect(self.load.config.remote, options) else {
-                return self.load.refused_locally(now);
+            let conn = match stack.connect(self.load.config.remote, options) {
+                Ok(conn) => conn,
+                Err(error) => return self.load.not_begun(error, now),
             };
             self.empty.pop();
             self.seats.take(number as usize, conn, now);
@@ -268,6 +252,23 @@ impl Rr {
                 let _ = stack.abort(conn);
             }
         }
+    }
+}
+
+impl Workload for Rr {
+    fn new(load: Load, _max_connections: u32) -> Self {
+        let connections = load.config.connections;
+        Rr {
+            seats: Seats::new(&load.config),
+            empty: (0..connections).rev().collect(),
+            places: VecDeque::with_capacity(connections as usize),
+            load,
+            sweep: 0,
+        }
+    }
+
+    fn load(&self) -> &Load {
+        &self.load
     }
 }
 
@@ -354,7 +355,7 @@ impl App for Rr {
             (_, Ending::Orderly) => Ending::Failed,
             (_, ending) => ending,
         };
-        self.load.tally.ended(ending);
+        self.load.ended(ending, reason);
         self.empty.push(number as u32);
     }
 }

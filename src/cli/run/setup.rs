@@ -1,0 +1,217 @@
+//! What a run stands on: EAL, buffers and ports.
+
+use crate::cli::args::Common;
+use crate::cli::profile::{Device, Kind, Need, Profile, Role};
+use crate::cli::{Failure, cores, eal as options, hugepages};
+use crate::engine::Clock;
+use crate::port::dpdk::{
+    DpdkPort, Eal, EthDev, EthDevConfig, Offloads, Pool, PoolConfig, RingPair, RingPairConfig, Tsc,
+};
+use crate::time::Instant;
+use crate::wire::MacAddr;
+use std::fs::{self, OpenOptions};
+use std::time::Duration;
+
+/// How long a client waits for its link, that is for the process at the other end.
+const LINK_WAIT: Duration = Duration::from_secs(10);
+
+impl Clock for Tsc {
+    fn now(&self) -> Instant {
+        Tsc::now(self)
+    }
+
+    fn cycles(&self) -> u64 {
+        Tsc::cycles(self)
+    }
+
+    fn hz(&self) -> u64 {
+        Tsc::hz(self)
+    }
+}
+
+/// A started port with its Ethernet address.
+pub struct Plug {
+    /// Its queue pairs.
+    pub queues: Vec<DpdkPort>,
+    /// Its address.
+    pub mac: MacAddr,
+}
+
+/// EAL with what was asked for.
+pub struct Setup {
+    /// EAL.
+    pub eal: Eal,
+    /// The clock of all engines.
+    pub clock: Tsc,
+    /// What ports are made of.
+    pub profile: Profile,
+}
+
+impl Setup {
+    /// Starts EAL for `engines` engines with buffers for `sides` sides.
+    pub fn start(
+        profile: Profile,
+        given: &[String],
+        engines: usize,
+        sides: u64,
+    ) -> Result<Setup, Failure> {
+        for need in &profile.device.needs {
+            check(*need, &profile.name)?;
+        }
+        let mut ours = profile.eal.options.clone();
+        if !options::decides_memory(given) {
+            let needed = profile.buffers.memory_mb(sides);
+            ours.extend(hugepages::options(profile.eal.hugepages, needed, hugepages::free_mb()));
+        }
+        if !options::decides_cores(given) {
+            ours.push(cores::option(&cores::allowed(), engines));
+        }
+        let eal = Eal::init(&options::merge(&ours, given)).map_err(Failure::run)?;
+        let lcores = eal.lcores().len();
+        if lcores < engines {
+            return Err(Failure::Arguments(format!(
+                "--cores: {engines} engines need as many lcores, EAL has {lcores}: name more with -l"
+            )));
+        }
+        if !eal.has_hugepages() {
+            eprintln!("lastack: memory is of ordinary pages; with hugepages figures are better");
+        }
+        for note in &profile.notes {
+            eprintln!("lastack: {note}");
+        }
+        Ok(Setup { clock: Tsc::new(), eal, profile })
+    }
+
+    fn pool(&self, name: &str) -> Result<Pool, Failure> {
+        let buffers = self.profile.buffers;
+        let room = self.profile.device.mtu.saturating_add(18).max(2_048);
+        let config = PoolConfig {
+            buffers: buffers.count,
+            cache: buffers.cache,
+            data_room: room,
+            ..PoolConfig::default()
+        };
+        Pool::new(&self.eal, name, config).map_err(Failure::run)
+    }
+
+    /// Two ports back to back with `queues` queue pairs each: the client's and the server's.
+    pub fn ring_pair(&self, queues: u16, burst: Option<u16>) -> Result<[Plug; 2], Failure> {
+        let config = RingPairConfig {
+            queues,
+            ring_size: self.profile.buffers.queue.into(),
+            mtu: self.profile.device.mtu,
+            pools: [self.pool("client")?, self.pool("server")?],
+        };
+        let pair = RingPair::new(&self.eal, "loop", &config).map_err(Failure::run)?;
+        Ok([plug(&pair.a, queues, burst)?, plug(&pair.b, queues, burst)?])
+    }
+
+    /// The port of a server or of a client.
+    pub fn device(&self, role: &Role, burst: Option<u16>, wait: Wait) -> Result<Plug, Failure> {
+        let Device { kind, mtu, checksum_offload, .. } = self.profile.device;
+        let name = role.device.as_deref().unwrap_or_default();
+        let device = match kind {
+            Kind::Ring => {
+                return Err(Failure::Arguments(format!(
+                    "--profile {}: rings are for loopback; use tap or memif",
+                    self.profile.name
+                )));
+            }
+            Kind::Vdev => EthDev::probe(&self.eal, name),
+            Kind::Probed => EthDev::by_name(&self.eal, name),
+        }
+        .map_err(Failure::run)?;
+        let queue = self.profile.buffers.queue;
+        device
+            .start(&EthDevConfig {
+                rx_descriptors: queue,
+                tx_descriptors: queue,
+                mtu: (device.mtu() != mtu).then_some(mtu),
+                offloads: Offloads { rx_checksum: checksum_offload, tx_checksum: checksum_offload },
+                ..EthDevConfig::new(self.pool("buffers")?)
+            })
+            .map_err(Failure::run)?;
+        if wait == Wait::ForLink {
+            wait_for_link(&device)?;
+        }
+        plug(&device, 1, burst)
+    }
+}
+
+/// Shall a port be waited for until its other end is there?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Yes.
+    ForLink,
+    /// No.
+    No,
+}
+
+fn wait_for_link(device: &EthDev) -> Result<(), Failure> {
+    let until = std::time::Instant::now() + LINK_WAIT;
+    while !device.link().up {
+        if std::time::Instant::now() >= until {
+            return Err(Failure::Run(format!(
+                "the link of {} is down: start the server, with the same profile, first",
+                device.name()
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+fn plug(device: &EthDev, queues: u16, burst: Option<u16>) -> Result<Plug, Failure> {
+    let mut plug = Plug { queues: Vec::new(), mac: MacAddr(device.mac()) };
+    for index in 0..queues {
+        let mut queue = device.queue_pair(index).map_err(Failure::run)?;
+        if let Some(frames) = burst {
+            queue.set_burst(frames.into());
+        }
+        plug.queues.push(queue);
+    }
+    Ok(plug)
+}
+
+/// Is a privilege there?
+fn check(need: Need, profile: &str) -> Result<(), Failure> {
+    match need {
+        Need::Tap => {
+            const CAP_NET_ADMIN: u32 = 12;
+            let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let effective = status
+                .lines()
+                .find_map(|line| line.strip_prefix("CapEff:"))
+                .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+            if effective.is_some_and(|set| set & 1 << CAP_NET_ADMIN == 0) {
+                return Err(Failure::Run(format!(
+                    "--profile {profile}: a TAP needs CAP_NET_ADMIN: run as root (sudo)"
+                )));
+            }
+            match OpenOptions::new().read(true).write(true).open("/dev/net/tun") {
+                Ok(_) => Ok(()),
+                Err(error) => Err(Failure::Run(format!(
+                    "--profile {profile}: /dev/net/tun cannot be opened ({error}): modprobe tun, \
+                     or give the container the device"
+                ))),
+            }
+        }
+    }
+}
+
+/// How many engines the machine has processors for, one on each, if `sides` sides have
+/// `common.cores` each.
+pub fn engines(common: &Common, sides: usize) -> Result<usize, Failure> {
+    let (wanted, processors) = (usize::from(common.cores) * sides, cores::allowed().len());
+    // One core polls both sides of a loopback in turn.
+    if sides == 2 && common.cores == 1 && processors == 1 {
+        return Ok(1);
+    }
+    if wanted > processors {
+        return Err(Failure::Arguments(format!(
+            "--cores {}: {wanted} processors are needed, {processors} may be used",
+            common.cores
+        )));
+    }
+    Ok(wanted)
+}
