@@ -2,7 +2,7 @@
 
 use super::Failure;
 use super::units;
-use crate::app::workload::{Arrival, CloseBy};
+use crate::app::workload::{Arrival, CloseBy, Shape};
 use crate::engine::Limits;
 use crate::net::address::Cidr;
 use crate::tcp::{self, TimeWaitPolicy};
@@ -189,6 +189,12 @@ pub struct LoadArgs {
     /// Requests under way on a connection (rr)
     #[arg(long, value_name = "N", default_value = "1", value_parser = |t: &str| small(t, 1, 1_024))]
     pub pipeline: u16,
+    /// Requests before a connection is closed [default: crr 1, rr no limit]
+    #[arg(long, value_name = "N", value_parser = |t: &str| units::count(t, 1, 4_000_000_000))]
+    pub requests_per_connection: Option<u64>,
+    /// Who closes then: client or server by FIN (and has the TIME-WAIT), or the client by RST
+    #[arg(long, value_enum, default_value_t = CloseArg::Server)]
+    pub close: CloseArg,
     /// Write the percentile distribution of the service time (open loop: of the latency)
     #[arg(long, value_name = "FILE")]
     pub hgrm: Option<PathBuf>,
@@ -196,7 +202,7 @@ pub struct LoadArgs {
 
 /// What client and server of the workloads have to agree on.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Workloads crr and rr (the same at client and server)")]
+#[command(next_help_heading = "Sizes of the workloads crr and rr, the same at client and server")]
 pub struct ShapeArgs {
     /// Octets of a request
     #[arg(long, value_name = "B", default_value = "64", value_parser = |t: &str| units::size(t, 1, MAX_MESSAGE))]
@@ -204,12 +210,6 @@ pub struct ShapeArgs {
     /// Octets of a response
     #[arg(long, value_name = "B", default_value = "64", value_parser = |t: &str| units::size(t, 1, MAX_MESSAGE))]
     pub response_size: u64,
-    /// Requests before a connection is closed [default: crr 1, rr no limit, server no limit]
-    #[arg(long, value_name = "N", value_parser = |t: &str| units::count(t, 1, 4_000_000_000))]
-    pub requests_per_connection: Option<u64>,
-    /// Who closes first, by FIN (client, server) or by the client's RST (reset)
-    #[arg(long, value_enum, default_value_t = CloseArg::Server)]
-    pub close: CloseArg,
 }
 
 /// The applications of `server`.
@@ -361,12 +361,12 @@ impl Command {
     /// [`Failure::Arguments`] that names the options.
     pub fn check(&self) -> Result<(), Failure> {
         let (common, load) = match self {
-            Command::Loopback(Loopback { common, load, shape })
-            | Command::Client(Client { common, load, shape }) => (common, Some((load, shape))),
+            Command::Loopback(Loopback { common, load, .. })
+            | Command::Client(Client { common, load, .. }) => (common, Some(load)),
             Command::Server(Server { common, .. }) => (common, None),
         };
         common.check(load.is_some())?;
-        load.map_or(Ok(()), |(load, shape)| load.check(shape))
+        load.map_or(Ok(()), LoadArgs::check)
     }
 }
 
@@ -396,9 +396,9 @@ impl Common {
 }
 
 impl LoadArgs {
-    fn check(&self, shape: &ShapeArgs) -> Result<(), Failure> {
+    fn check(&self) -> Result<(), Failure> {
         if self.workload == Workload::Crr {
-            if shape.requests_per_connection.is_some_and(|requests| requests != 1) {
+            if self.requests_per_connection.is_some_and(|requests| requests != 1) {
                 return Err(wrong(
                     "--requests-per-connection: crr makes 1 on each connection; use --workload rr",
                 ));
@@ -418,21 +418,29 @@ impl LoadArgs {
         };
         self.rate.map(|rate| (rate, arrival))
     }
+
+    /// Requests before a connection is closed; `None` = it stays.
+    pub fn requests_per_connection(&self) -> Option<u32> {
+        match self.workload {
+            Workload::Crr => Some(1),
+            Workload::Rr => self.requests_per_connection.map(|requests| requests as u32),
+        }
+    }
+
+    /// Who closes then.
+    pub fn close(&self) -> CloseBy {
+        match self.close {
+            CloseArg::Client => CloseBy::Client,
+            CloseArg::Server => CloseBy::Server,
+            CloseArg::Reset => CloseBy::Reset,
+        }
+    }
 }
 
 impl ShapeArgs {
-    /// The shape for `limit` requests on a connection, if nothing else is said.
-    pub fn shape(&self, limit: Option<u32>) -> crate::app::workload::Shape {
-        crate::app::workload::Shape {
-            request_size: self.request_size as u32,
-            response_size: self.response_size as u32,
-            requests_per_connection: self.requests_per_connection.map(|n| n as u32).or(limit),
-            close: match self.close {
-                CloseArg::Client => CloseBy::Client,
-                CloseArg::Server => CloseBy::Server,
-                CloseArg::Reset => CloseBy::Reset,
-            },
-        }
+    /// The sizes.
+    pub fn shape(&self) -> Shape {
+        Shape { request_size: self.request_size as u32, response_size: self.response_size as u32 }
     }
 }
 

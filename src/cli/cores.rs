@@ -19,10 +19,10 @@ fn parse(list: &str) -> Option<Vec<u32>> {
     Some(cpus)
 }
 
-/// The EAL option that makes `count` lcores, one on each of the first processors.
-pub fn option(cpus: &[u32], count: usize) -> String {
+/// The EAL option that makes lcores, one on each of these processors.
+pub fn option(cpus: &[u32]) -> String {
     let pairs: Vec<String> =
-        cpus.iter().take(count).enumerate().map(|(lcore, cpu)| format!("{lcore}@{cpu}")).collect();
+        cpus.iter().enumerate().map(|(lcore, cpu)| format!("{lcore}@{cpu}")).collect();
     format!("--lcores={}", pairs.join(","))
 }
 
@@ -35,7 +35,7 @@ mod tests {
         assert_eq!(parse("0-2,5"), Some(vec![0, 1, 2, 5]));
         assert_eq!(parse("7"), Some(vec![7]));
         assert_eq!(parse("x"), None);
-        assert_eq!(option(&[2, 3, 9], 2), "--lcores=0@2,1@3");
+        assert_eq!(option(&[2, 9]), "--lcores=0@2,1@9");
         assert!(!allowed().is_empty());
     }
 }

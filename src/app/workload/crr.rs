@@ -1,7 +1,7 @@
 //! Connect, request, response, close: a new connection for each request.
 
 use super::load::{CloseBy, Load, Stage};
-use super::{Workload, send_filler};
+use super::{End, Workload, send_filler};
 use crate::app::per_connection::PerConnection;
 use crate::app::tally::Ending;
 use crate::engine::{App, ConnId, ConnectOptions, Io, Stack};
@@ -47,6 +47,8 @@ struct Visit {
 #[derive(Debug)]
 pub struct Crr {
     load: Load,
+    /// How a request ends.
+    end: End,
     visits: PerConnection<Visit>,
 }
 
@@ -72,7 +74,7 @@ impl Crr {
     fn send(&mut self, io: &mut Io<'_>) {
         let visit = self.visits.of(io.conn());
         let before = visit.unsent;
-        visit.unsent = send_filler(before.into(), |bytes| io.write(bytes)) as u32;
+        visit.unsent = send_filler(before.into(), self.end, |bytes| io.write(bytes)) as u32;
         self.load.tally.bytes_sent.add(u64::from(before - visit.unsent));
     }
 
@@ -90,7 +92,9 @@ impl Crr {
 
 impl Workload for Crr {
     fn new(load: Load, max_connections: u32) -> Self {
-        Crr { load, visits: PerConnection::new(max_connections) }
+        let server_closes = load.config.close == CloseBy::Server;
+        let end = if server_closes { End::Last } else { End::Plain };
+        Crr { load, end, visits: PerConnection::new(max_connections) }
     }
 
     fn load(&self) -> &Load {
@@ -149,7 +153,7 @@ impl App for Crr {
         visit.awaited -= data.len() as u32;
         if visit.awaited == 0 {
             self.load.answered(visit.intended, visit.at, now);
-            match self.load.config.shape.close {
+            match self.load.config.close {
                 CloseBy::Server => visit.step = Step::Answered,
                 CloseBy::Client => {
                     (visit.step, visit.at) = (Step::Closing, now);

@@ -27,17 +27,13 @@ pub enum CloseBy {
     Reset,
 }
 
-/// Sizes and counts that client and server have to agree on.
+/// Sizes that client and server have to agree on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Octets of a request, at least 1.
     pub request_size: u32,
     /// Octets of a response, at least 1.
     pub response_size: u32,
-    /// Requests before a connection is closed; `None` = it stays.
-    pub requests_per_connection: Option<u32>,
-    /// Who closes it then.
-    pub close: CloseBy,
 }
 
 /// What a workload shall do.
@@ -51,8 +47,12 @@ pub struct LoadConfig {
     pub pipeline: u16,
     /// Arrivals in a second and their spacing for an open loop; `None` = closed loop.
     pub pace: Option<(f64, Arrival)>,
-    /// Sizes and counts.
+    /// Sizes.
     pub shape: Shape,
+    /// Requests before a connection is closed; `None` = it stays.
+    pub requests_per_connection: Option<u32>,
+    /// Who closes it then.
+    pub close: CloseBy,
     /// What begins within this time from the start is not recorded.
     pub warmup: Duration,
     /// Seed of the schedule.
@@ -298,12 +298,9 @@ mod tests {
             connections: 2,
             pipeline: 1,
             pace,
-            shape: Shape {
-                request_size: 1,
-                response_size: 1,
-                requests_per_connection: None,
-                close: CloseBy::Client,
-            },
+            shape: Shape { request_size: 1, response_size: 1 },
+            requests_per_connection: None,
+            close: CloseBy::Client,
             warmup: Duration::from_millis(10),
             seed: 1,
         };

@@ -37,21 +37,42 @@ pub trait Workload: App {
     fn load(&self) -> &Load;
 }
 
-/// What requests and responses consist of.
-static FILLER: [u8; 16 * 1024] = [b'x'; 16 * 1024];
+/// Octets that one write offers at most.
+const RUN: usize = 16 * 1024;
+
+/// The last octet of a request after whose response the server is to close. All other octets of
+/// requests and responses are `x`, so that client and server need to agree on sizes alone.
+const LAST: u8 = b'.';
+
+static FILLER: [u8; RUN] = [b'x'; RUN];
+static LAST_FILLER: [u8; RUN] = {
+    let mut filler = FILLER;
+    filler[RUN - 1] = LAST;
+    filler
+};
+
+/// How a message ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Like any other.
+    Plain,
+    /// With [`LAST`].
+    Last,
+}
 
 /// The next octets of a message of which `left` are still to be sent.
 #[inline]
-fn filler(left: u64) -> &'static [u8] {
-    &FILLER[..left.min(FILLER.len() as u64) as usize]
+fn filler(left: u64, end: End) -> &'static [u8] {
+    let run = left.min(RUN as u64) as usize;
+    if end == End::Last && left <= RUN as u64 { &LAST_FILLER[RUN - run..] } else { &FILLER[..run] }
 }
 
 /// Offers `left` octets to `write`, which says how many it took, until it takes no more. Returns
 /// what is still to be sent.
 #[inline]
-fn send_filler(mut left: u64, mut write: impl FnMut(&[u8]) -> usize) -> u64 {
+fn send_filler(mut left: u64, end: End, mut write: impl FnMut(&[u8]) -> usize) -> u64 {
     while left > 0 {
-        let offered = filler(left);
+        let offered = filler(left, end);
         let taken = write(offered);
         left -= taken as u64;
         if taken < offered.len() {
@@ -74,8 +95,27 @@ mod tests {
             room -= taken;
             taken
         };
-        assert_eq!(send_filler(30_000, &mut write), 0);
-        assert_eq!(send_filler(30_000, &mut write), 20_000);
+        assert_eq!(send_filler(30_000, End::Plain, &mut write), 0);
+        assert_eq!(send_filler(30_000, End::Plain, &mut write), 20_000);
         assert_eq!(calls, 3);
+    }
+
+    #[test]
+    fn a_last_message_ends_with_its_mark_in_any_pieces() {
+        for (size, piece) in [(1, 1), (10, 3), (RUN, RUN), (RUN + 1, 5_000), (3 * RUN, 7_777)] {
+            let (mut sent, mut left) = (Vec::new(), size as u64);
+            while left > 0 {
+                let mut room = piece;
+                left = send_filler(left, End::Last, |bytes| {
+                    let taken = bytes.len().min(room);
+                    room -= taken;
+                    sent.extend_from_slice(&bytes[..taken]);
+                    taken
+                });
+            }
+            assert_eq!(sent.len(), size);
+            assert_eq!(sent.iter().position(|&octet| octet != b'x'), Some(size - 1), "{size}");
+            assert_eq!(sent[size - 1], LAST);
+        }
     }
 }

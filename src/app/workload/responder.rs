@@ -1,7 +1,8 @@
-//! The server for requests of a fixed size: answers each with a response of a fixed size.
+//! The server for requests of a fixed size: answers each with a response of a fixed size, and closes
+//! after the one whose request ends in a full stop.
 
-use super::load::{CloseBy, Shape};
-use super::send_filler;
+use super::load::Shape;
+use super::{End, LAST, send_filler};
 use crate::app::per_connection::PerConnection;
 use crate::app::tally::{Ending, Tally};
 use crate::engine::{App, Io};
@@ -12,20 +13,18 @@ use std::sync::Arc;
 struct Service {
     /// Octets of the request that is arriving.
     got: u32,
-    /// Requests that were read to their last octet.
-    requests: u32,
+    /// The request after which to close was there, or the peer has closed its direction.
+    ends: bool,
     /// Octets of responses still to be sent.
     unsent: u64,
-    /// The peer has closed its direction.
-    peer_closed: bool,
 }
 
 impl Service {
     /// Takes the octets of a request, or of several, or of a part of one. Returns how many requests
     /// are complete.
     #[inline]
-    fn take(&mut self, octets: usize, shape: &Shape) -> u32 {
-        let octets = self.got as usize + octets;
+    fn take(&mut self, data: &[u8], shape: &Shape) -> usize {
+        let octets = self.got as usize + data.len();
         let size = shape.request_size as usize;
         // Small messages come one at a time, and a division costs more than the rest of this.
         let (requests, rest) = match octets {
@@ -33,20 +32,20 @@ impl Service {
             n if n == size => (1, 0),
             n => (n / size, n % size),
         };
-        let left = shape.requests_per_connection.map_or(u32::MAX, |limit| limit - self.requests);
-        let requests = u32::try_from(requests).unwrap_or(u32::MAX).min(left);
         self.got = rest as u32;
-        self.requests = self.requests.saturating_add(requests);
-        self.unsent += u64::from(requests) * u64::from(shape.response_size);
-        requests
+        if requests > 0 && !self.ends {
+            // The last octet of the last request that is complete.
+            self.ends = data[data.len() - rest - 1] == LAST;
+            self.unsent += requests as u64 * u64::from(shape.response_size);
+            return requests;
+        }
+        0
     }
 
     /// Is it our turn to close?
     #[inline]
-    fn is_over(&self, shape: &Shape) -> bool {
-        let answered = shape.close == CloseBy::Server
-            && shape.requests_per_connection.is_some_and(|limit| self.requests >= limit);
-        self.unsent == 0 && (answered || self.peer_closed)
+    fn is_over(&self) -> bool {
+        self.unsent == 0 && self.ends
     }
 }
 
@@ -68,9 +67,9 @@ impl Responder {
     fn send(&mut self, io: &mut Io<'_>) {
         let service = self.services.of(io.conn());
         let before = service.unsent;
-        service.unsent = send_filler(before, |bytes| io.write(bytes));
+        service.unsent = send_filler(before, End::Plain, |bytes| io.write(bytes));
         self.tally.bytes_sent.add(before - service.unsent);
-        if service.is_over(&self.shape) {
+        if service.is_over() {
             io.close();
         }
     }
@@ -84,9 +83,9 @@ impl App for Responder {
 
     fn on_data(&mut self, io: &mut Io<'_>, data: &[u8]) -> usize {
         self.tally.bytes_received.add(data.len() as u64);
-        let requests = self.services.of(io.conn()).take(data.len(), &self.shape);
+        let requests = self.services.of(io.conn()).take(data, &self.shape);
         if requests > 0 {
-            self.tally.requests.add(requests.into());
+            self.tally.requests.add(requests as u64);
             self.send(io);
         }
         data.len()
@@ -98,8 +97,8 @@ impl App for Responder {
 
     fn on_peer_closed(&mut self, io: &mut Io<'_>) {
         let service = self.services.of(io.conn());
-        service.peer_closed = true;
-        if service.is_over(&self.shape) {
+        service.ends = true;
+        if service.is_over() {
             io.close();
         }
     }
@@ -114,37 +113,41 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn shape(requests_per_connection: Option<u32>, close: CloseBy) -> Shape {
-        Shape { request_size: 10, response_size: 3, requests_per_connection, close }
-    }
+    const SHAPE: Shape = Shape { request_size: 10, response_size: 3 };
 
     #[test]
-    fn closes_after_the_last_response_if_it_is_the_one_to_close() {
-        for (close, over) in [(CloseBy::Server, true), (CloseBy::Client, false)] {
-            let shape = shape(Some(2), close);
-            let mut service = Service::default();
-            assert_eq!(service.take(19, &shape), 1);
-            assert_eq!(service.take(1, &shape), 1);
-            assert!(!service.is_over(&shape), "the responses are not sent yet");
-            service.unsent = 0;
-            assert_eq!(service.is_over(&shape), over);
-            assert_eq!(service.take(100, &shape), 0, "no more than was agreed on");
-            service.peer_closed = true;
-            assert!(service.is_over(&shape));
-        }
+    fn closes_after_the_response_to_the_request_that_says_so() {
+        let mut service = Service::default();
+        assert_eq!(service.take(b"xxxxxxxxxxxxxxxxxxx", &SHAPE), 1);
+        assert!(!service.ends);
+        assert_eq!(service.take(b".", &SHAPE), 1);
+        assert!(service.ends && !service.is_over(), "the responses are not sent yet");
+        service.unsent = 0;
+        assert!(service.is_over());
+        assert_eq!(service.take(&[b'x'; 100], &SHAPE), 0, "nothing comes after the last request");
+        assert!(service.is_over());
     }
 
     proptest! {
-        /// However the octets arrive, the same requests come out.
+        /// However the octets arrive, the same requests come out, and the same one is the last.
         #[test]
-        fn splits_change_nothing(pieces in proptest::collection::vec(0_usize..50, 0..60)) {
-            let shape = shape(None, CloseBy::Server);
+        fn splits_change_nothing(
+            requests in 1_usize..100,
+            closes in any::<bool>(),
+            pieces in proptest::collection::vec(0_usize..50, 1..60),
+        ) {
+            let mut stream = vec![b'x'; requests * 10];
+            if closes { stream[requests * 10 - 1] = LAST; }
             let mut service = Service::default();
-            let requests: u32 = pieces.iter().map(|&octets| service.take(octets, &shape)).sum();
-            let total: usize = pieces.iter().sum();
-            prop_assert_eq!(requests as usize, total / 10);
-            prop_assert_eq!(service.unsent as usize, total / 10 * 3);
-            prop_assert_eq!(service.got as usize, total % 10);
+            let (mut rest, mut got, mut turn) = (&stream[..], 0, 0);
+            while !rest.is_empty() {
+                prop_assert!(!service.ends);
+                let (piece, later) = rest.split_at(pieces[turn % pieces.len()].max(1).min(rest.len()));
+                got += service.take(piece, &SHAPE);
+                (rest, turn) = (later, turn + 1);
+            }
+            prop_assert_eq!((got, service.unsent as usize, service.got), (requests, requests * 3, 0));
+            prop_assert_eq!(service.ends, closes);
         }
     }
 }

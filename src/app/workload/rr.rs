@@ -5,7 +5,7 @@
 //! pipeline is deep.
 
 use super::load::{CloseBy, Load, LoadConfig, Stage};
-use super::{Workload, send_filler};
+use super::{End, Workload, send_filler};
 use crate::app::tally::Ending;
 use crate::engine::{App, ConnId, ConnectOptions, Io, Stack};
 use crate::tcp::CloseReason;
@@ -78,7 +78,7 @@ impl Seats {
             seats: vec![Seat::default(); count],
             rings: vec![Sent::default(); count * usize::from(config.pipeline)],
             depth: config.pipeline,
-            limit: config.shape.requests_per_connection.unwrap_or(u32::MAX),
+            limit: config.requests_per_connection.unwrap_or(u32::MAX),
             request_size: config.shape.request_size,
             response_size: config.shape.response_size,
         }
@@ -208,7 +208,10 @@ impl Rr {
     fn send(&mut self, number: usize, write: impl FnMut(&[u8]) -> usize) {
         let seat = &mut self.seats.seats[number];
         let before = seat.unsent;
-        seat.unsent = send_filler(before, write);
+        // With its last request begun, the last octet to be sent is that of the last request.
+        let last = seat.begun >= self.seats.limit && self.load.config.close == CloseBy::Server;
+        let end = if last { End::Last } else { End::Plain };
+        seat.unsent = send_filler(before, end, write);
         self.load.tally.bytes_sent.add(before - seat.unsent);
     }
 
@@ -318,7 +321,7 @@ impl App for Rr {
             self.seats.seats[number].step = Step::Astray;
             io.abort();
         } else if self.seats.is_done(number) {
-            let close = self.load.config.shape.close;
+            let close = self.load.config.close;
             let seat = &mut self.seats.seats[number];
             (seat.step, seat.since) = (Step::Closing, now);
             match close {
@@ -373,12 +376,9 @@ mod tests {
             connections: 3,
             pipeline,
             pace: None,
-            shape: Shape {
-                request_size: 10,
-                response_size: 4,
-                requests_per_connection: limit,
-                close: CloseBy::Client,
-            },
+            shape: Shape { request_size: 10, response_size: 4 },
+            requests_per_connection: limit,
+            close: CloseBy::Client,
             warmup: Duration::ZERO,
             seed: 0,
         });

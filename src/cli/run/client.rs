@@ -2,7 +2,7 @@
 
 use super::engines::{self, Gauges, OnPort};
 use super::outcome;
-use super::setup::{Plug, Setup, Wait};
+use super::setup::{self, Plug, Setup, Wait};
 use super::side::{SideGauges, Window};
 use super::watch::{Signals, Timing, wait_until, watch};
 use crate::app::Tally;
@@ -42,7 +42,7 @@ fn run_workload<W: Workload + Send + 'static>(
     one_core(common, &profile)?;
     check_outputs(common, load)?;
     let remote = remote(load, &profile)?;
-    let setup = Setup::start(profile, eal, 1, 1)?;
+    let setup = Setup::start(profile, eal, &setup::client_processor(), 1)?;
     let signals = Signals::catch()?;
     let role = &setup.profile.client;
     let plug = setup.device(role, common.burst, Wait::ForLink)?;
@@ -122,14 +122,15 @@ pub fn load_parts(
     remote: SocketAddr,
     engines: u64,
 ) -> Vec<LoadConfig> {
-    let limit = (load.workload == args::Workload::Crr).then_some(1);
     let part = |index: u64| LoadConfig {
         remote,
         connections: (load.connections / engines + u64::from(index < load.connections % engines))
             as u32,
         pipeline: load.pipeline,
         pace: load.pace().map(|(rate, arrival)| (rate / engines as f64, arrival)),
-        shape: shape.shape(limit),
+        shape: shape.shape(),
+        requests_per_connection: load.requests_per_connection(),
+        close: load.close(),
         warmup: common.warmup,
         seed: index,
     };

@@ -45,7 +45,7 @@ fn run_workload<W: Workload + Send + 'static>(
         )));
     }
     check_outputs(common, load)?;
-    let lcores = setup::engines(common, 2)?;
+    let processors = setup::loopback_processors(common)?;
     let [client_addresses, server_addresses] = split(&common.address)?;
     let client_addresses = engines::addresses(&client_addresses, &profile.client);
     let server_addresses = engines::addresses(&server_addresses, &profile.server);
@@ -57,7 +57,7 @@ fn run_workload<W: Workload + Send + 'static>(
         )));
     }
 
-    let setup = Setup::start(profile, eal, lcores, 2)?;
+    let setup = Setup::start(profile, eal, &processors, 2)?;
     let signals = Signals::catch()?;
     let [client_plug, server_plug] = setup.ring_pair(common.cores, common.burst)?;
     let connections = Some(load.connections);

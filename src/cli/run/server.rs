@@ -3,7 +3,7 @@
 use super::client::{Alarm, join, launch, one_core, port_drops, profile, timing};
 use super::engines::{self, Gauges};
 use super::outcome;
-use super::setup::{Setup, Wait};
+use super::setup::{self, Setup, Wait};
 use super::side::SideGauges;
 use super::watch::{Signals, watch};
 use crate::app::Tally;
@@ -28,7 +28,7 @@ pub fn run(eal: &[String], arguments: &Server) -> Result<(), Failure> {
         AppName::Chargen => serve(eal, arguments, |t, l| Chargen::new(t, serve_most(l))),
         AppName::Http => serve(eal, arguments, |t, l| Http::new(t, serve_most(l))),
         AppName::Rr => {
-            let shape = arguments.shape.shape(None);
+            let shape = arguments.shape.shape();
             serve(eal, arguments, move |t, l| Responder::new(shape, t, serve_most(l)))
         }
     }
@@ -44,7 +44,7 @@ fn serve<A: App + Send + 'static>(
     one_core(common, &profile)?;
     outcome::check_writable("--json", common.json.as_deref())?;
     let port = arguments.port.unwrap_or(arguments.app.port());
-    let setup = Setup::start(profile, eal, 1, 1)?;
+    let setup = Setup::start(profile, eal, &setup::server_processor(), 1)?;
     let signals = Signals::catch()?;
     let role = &setup.profile.server;
     let plug = setup.device(role, common.burst, Wait::No)?;

@@ -48,13 +48,14 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Starts EAL for `engines` engines with buffers for `sides` sides.
+    /// Starts EAL for engines on these processors, with buffers for `sides` sides.
     pub fn start(
         profile: Profile,
         given: &[String],
-        engines: usize,
+        processors: &[u32],
         sides: u64,
     ) -> Result<Setup, Failure> {
+        let engines = processors.len();
         for need in &profile.device.needs {
             check(*need, &profile.name)?;
         }
@@ -64,7 +65,7 @@ impl Setup {
             ours.extend(hugepages::options(profile.eal.hugepages, needed, hugepages::free_mb()));
         }
         if !options::decides_cores(given) {
-            ours.push(cores::option(&cores::allowed(), engines));
+            ours.push(cores::option(processors));
         }
         let eal = Eal::init(&options::merge(&ours, given)).map_err(Failure::run)?;
         let lcores = eal.lcores().len();
@@ -199,19 +200,29 @@ fn check(need: Need, profile: &str) -> Result<(), Failure> {
     }
 }
 
-/// How many engines the machine has processors for, one on each, if `sides` sides have
-/// `common.cores` each.
-pub fn engines(common: &Common, sides: usize) -> Result<usize, Failure> {
-    let (wanted, processors) = (usize::from(common.cores) * sides, cores::allowed().len());
-    // One core polls both sides of a loopback in turn.
-    if sides == 2 && common.cores == 1 && processors == 1 {
-        return Ok(1);
-    }
-    if wanted > processors {
+/// The processors for the engines of a loopback run: one for each, or a single one that polls both
+/// sides in turn if there is no other.
+pub fn loopback_processors(common: &Common) -> Result<Vec<u32>, Failure> {
+    let mut allowed = cores::allowed();
+    let wanted = 2 * usize::from(common.cores);
+    let alone = common.cores == 1 && allowed.len() == 1;
+    if wanted > allowed.len() && !alone {
         return Err(Failure::Arguments(format!(
-            "--cores {}: {wanted} processors are needed, {processors} may be used",
-            common.cores
+            "--cores {}: both sides need {wanted} processors, {} may be used",
+            common.cores,
+            allowed.len()
         )));
     }
-    Ok(wanted)
+    allowed.truncate(wanted);
+    Ok(allowed)
+}
+
+/// The processor of a server: the first.
+pub fn server_processor() -> Vec<u32> {
+    cores::allowed().into_iter().take(1).collect()
+}
+
+/// The processor of a client: the last, so that a server in another process has its own.
+pub fn client_processor() -> Vec<u32> {
+    cores::allowed().into_iter().last().into_iter().collect()
 }
