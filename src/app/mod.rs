@@ -21,3 +21,12 @@ pub mod workload;
 
 pub use per_connection::PerConnection;
 pub use tally::Tally;
+
+use crate::engine::Io;
+
+/// Switches Nagle's algorithm off: who answers requests, or waits for answers, must not wait for the
+/// acknowledgement of one segment before it sends the short rest of a message.
+fn no_delay(io: &mut Io<'_>) {
+    // Fails only for a connection that is gone, and this one has just been opened.
+    let _ = io.set_nodelay(true);
+}

@@ -114,3 +114,6 @@ fn execute(request: Request) -> Result<(), Failure> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests;

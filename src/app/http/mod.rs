@@ -19,6 +19,7 @@ pub mod session;
 #[cfg(test)]
 mod tests;
 
+use super::no_delay;
 use super::per_connection::PerConnection;
 use super::tally::{Ending, Tally};
 use crate::engine::{App, Io};
@@ -70,6 +71,7 @@ fn carry_out(next: Next, io: &mut Io<'_>) {
 
 impl App for Http {
     fn on_open(&mut self, io: &mut Io<'_>) {
+        no_delay(io);
         self.tally.accepted();
         self.sessions.start(io.conn());
     }

@@ -2,6 +2,7 @@
 
 use super::load::{CloseBy, Load, Stage};
 use super::{End, Workload, send_filler};
+use crate::app::no_delay;
 use crate::app::per_connection::PerConnection;
 use crate::app::tally::Ending;
 use crate::engine::{App, ConnId, ConnectOptions, Io, Stack};
@@ -128,6 +129,7 @@ impl App for Crr {
     }
 
     fn on_open(&mut self, io: &mut Io<'_>) {
+        no_delay(io);
         let now = io.now();
         let visit = self.visits.of(io.conn());
         self.load.established(visit.at, now);

@@ -3,6 +3,7 @@
 
 use super::load::Shape;
 use super::{End, LAST, send_filler};
+use crate::app::no_delay;
 use crate::app::per_connection::PerConnection;
 use crate::app::tally::{Ending, Tally};
 use crate::engine::{App, Io};
@@ -77,6 +78,7 @@ impl Responder {
 
 impl App for Responder {
     fn on_open(&mut self, io: &mut Io<'_>) {
+        no_delay(io);
         self.tally.accepted();
         self.services.start(io.conn());
     }

@@ -6,6 +6,7 @@
 
 use super::load::{CloseBy, Load, LoadConfig, Stage};
 use super::{End, Workload, send_filler};
+use crate::app::no_delay;
 use crate::app::tally::Ending;
 use crate::engine::{App, ConnId, ConnectOptions, Io, Stack};
 use crate::tcp::CloseReason;
@@ -299,6 +300,7 @@ impl App for Rr {
     }
 
     fn on_open(&mut self, io: &mut Io<'_>) {
+        no_delay(io);
         let number = io.user() as usize;
         let seat = &mut self.seats.seats[number];
         self.load.established(seat.since, io.now());
