@@ -122,7 +122,7 @@ fn run<W: Workload>(link: LinkConfig, seed: u64, config: LoadConfig, time: Durat
     let mut bench = Bench::new(link, seed, workload, responder);
     bench.run(Instant::ZERO + time, || false);
     control.stop();
-    // What is still on its way has three seconds; losing it again and again would take longer.
+    // What is still on its way has ten seconds; losing it again and again would take longer.
     for direction in 0..2 {
         bench.link.reconfigure(direction, LinkConfig::default());
     }

@@ -28,6 +28,8 @@ enum Step {
     Closing,
     /// Something came that was not agreed on.
     Astray,
+    /// Counted as failed before its end came.
+    GivenUp,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,7 +87,11 @@ impl Crr {
                 && let Some(conn) = visit.conn.take()
             {
                 visit.step = Step::Astray;
-                let _ = stack.abort(conn);
+                if stack.abort(conn).is_err() {
+                    // Closed already: the stack brings it to its end, which is too late for us.
+                    visit.step = Step::GivenUp;
+                    self.load.given_up();
+                }
             }
         }
     }
@@ -185,8 +191,11 @@ impl App for Crr {
         let now = io.now();
         let visit = self.visits.of(io.conn());
         let step = core::mem::take(&mut visit.step);
+        if step == Step::GivenUp {
+            return;
+        }
         let ending = match (step, Ending::of_established(reason)) {
-            (Step::Free | Step::Connecting | Step::Astray, _) => Ending::Failed,
+            (Step::Free | Step::Connecting | Step::Astray | Step::GivenUp, _) => Ending::Failed,
             (Step::Closing, Ending::Orderly) => {
                 self.load.closed(visit.at, now);
                 Ending::Orderly

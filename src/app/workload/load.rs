@@ -11,8 +11,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
 
-/// How long what is under way may go on after the stop.
-pub const DRAIN: Duration = Duration::from_secs(3);
+/// How long what is under way may go on after the stop: enough for a few retransmission time-outs
+/// that began at 1 s (RFC 6298 §2.1) or were set to 3 s by a lost SYN (§5.7).
+pub const DRAIN: Duration = Duration::from_secs(10);
 /// How long no connection is tried after one could not even be begun.
 const RETRY: Duration = Duration::from_millis(1);
 
@@ -243,6 +244,11 @@ impl Load {
         }
     }
 
+    /// A connection that was closed long ago, whose end never came, is given up.
+    pub fn given_up(&mut self) {
+        self.ended(Ending::Failed, CloseReason::TimedOut);
+    }
+
     /// Why the latest of the connections that failed did so.
     pub fn trouble(&self) -> Option<Error> {
         self.trouble
@@ -368,7 +374,7 @@ mod tests {
         assert!(!control.is_finished());
         load.tally.ended(Ending::Failed);
         assert_eq!(load.next_deadline(true), Some(Instant::ZERO));
-        load.tick(at(4_000));
+        load.tick(at(20) + DRAIN);
         assert!(control.is_finished());
         assert_eq!(load.next_deadline(true), None);
     }

@@ -33,6 +33,8 @@ enum Step {
     Closing,
     /// Something came that was not agreed on.
     Astray,
+    /// Counted as failed before its end came.
+    GivenUp,
 }
 
 /// A request under way.
@@ -253,7 +255,11 @@ impl Rr {
                 && let Some(conn) = seat.conn.take()
             {
                 seat.step = Step::Astray;
-                let _ = stack.abort(conn);
+                if stack.abort(conn).is_err() {
+                    // Closed already: the stack brings it to its end, which is too late for us.
+                    seat.step = Step::GivenUp;
+                    self.load.given_up();
+                }
             }
         }
     }
@@ -351,8 +357,11 @@ impl App for Rr {
         let (number, now) = (io.user() as usize, io.now());
         let seat = &mut self.seats.seats[number];
         let step = core::mem::take(&mut seat.step);
+        if step == Step::GivenUp {
+            return;
+        }
         let ending = match (step, Ending::of_established(reason)) {
-            (Step::Empty | Step::Connecting | Step::Astray, _) => Ending::Failed,
+            (Step::Empty | Step::Connecting | Step::Astray | Step::GivenUp, _) => Ending::Failed,
             (Step::Closing, Ending::Orderly) => {
                 self.load.closed(seat.since, now);
                 Ending::Orderly
