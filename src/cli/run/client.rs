@@ -9,7 +9,7 @@ use crate::app::Tally;
 use crate::app::workload::{Control, Crr, DRAIN, Load, LoadConfig, Measured, Rr, Workload};
 use crate::cli::Failure;
 use crate::cli::args::{self, Client, Common, LoadArgs, RR_PORT, ShapeArgs};
-use crate::cli::profile::Profile;
+use crate::cli::profile::{Kind, Profile};
 use crate::engine::{Config, Error};
 use crate::measure::histogram::Summary;
 use crate::measure::report::{Pacing, Report, SCHEMA};
@@ -39,16 +39,15 @@ fn run_workload<W: Workload + Send + 'static>(
 ) -> Result<(), Failure> {
     let Client { common, load, shape } = arguments;
     let profile = profile(common, None)?;
-    one_core(common, &profile)?;
+    check_device(common, &profile)?;
     check_outputs(common, load)?;
     let remote = remote(load, &profile)?;
+    let addresses = engines::addresses(&common.address, &profile.client);
+    let connections = Some(load.connections);
+    let config = engines::config(common, &profile, &profile.client, &addresses, connections)?;
     let setup = Setup::start(profile, eal, &setup::client_processor(), 1)?;
     let signals = Signals::catch()?;
-    let role = &setup.profile.client;
-    let plug = setup.device(role, common.burst, Wait::ForLink)?;
-    let addresses = engines::addresses(&common.address, role);
-    let connections = Some(load.connections);
-    let config = engines::config(common, &setup.profile, role, &addresses, plug.mac, connections)?;
+    let plug = setup.device(&setup.profile.client, common.burst, Wait::ForLink)?;
     let parts = load_parts(common, load, shape, remote, 1);
     let mut clients = Clients::<W>::build(plug, &config, &setup, parts)?;
 
@@ -83,8 +82,14 @@ pub fn profile(common: &Common, otherwise: Option<&str>) -> Result<Profile, Fail
     Profile::load(name)
 }
 
-/// Commands on a device have one engine, since flows are not spread over queues.
-pub fn one_core(common: &Common, profile: &Profile) -> Result<(), Failure> {
+/// Commands on a device need one, and have one engine, since flows are not spread over queues.
+pub fn check_device(common: &Common, profile: &Profile) -> Result<(), Failure> {
+    if profile.device.kind == Kind::Ring {
+        return Err(Failure::Arguments(format!(
+            "--profile {}: rings are for loopback; use tap, memif, or a file",
+            profile.name
+        )));
+    }
     if common.cores == 1 {
         return Ok(());
     }

@@ -48,17 +48,19 @@ pub fn addresses(given: &[Cidr], role: &Role) -> Vec<Cidr> {
     if given.is_empty() { role.addresses.clone() } else { given.to_vec() }
 }
 
-/// The configuration of the engines of one side. `connections` is what the application will have at
-/// one time, if that is known.
+/// The Ethernet address of a configuration before its port is there.
+const NO_PORT_YET: MacAddr = MacAddr([2, 0, 0, 0, 0, 0]);
+
+/// The configuration of the engines of one side, checked; the port's Ethernet address is put in by
+/// [`on_port`]. `connections` is what the application will have at one time, if that is known.
 pub fn config(
     common: &Common,
     profile: &Profile,
     role: &Role,
     addresses: &[Cidr],
-    mac: MacAddr,
     connections: Option<u64>,
 ) -> Result<Config, Failure> {
-    let mut interface = Interface::new(mac, addresses.to_vec());
+    let mut interface = Interface::new(NO_PORT_YET, addresses.to_vec());
     interface.mtu = profile.device.mtu;
     interface.vlan = common.vlan;
     interface.neighbours = common.neighbour.iter().map(|&Neighbour(ip, mac)| (ip, mac)).collect();
@@ -96,6 +98,8 @@ pub fn on_port<A: App>(
     clock: Tsc,
     mut app: impl FnMut(usize) -> A,
 ) -> Result<Vec<OnPort<A>>, Failure> {
+    let mut config = config.clone();
+    config.interface.mac = plug.mac;
     let each = plug.queues.into_iter().enumerate();
     each.map(|(index, port)| {
         let engine = Engine::new(config.clone(), app(index)).map_err(Failure::arguments)?;

@@ -57,16 +57,14 @@ fn run_workload<W: Workload + Send + 'static>(
         )));
     }
 
+    let config_of = |role, addresses: &[Cidr]| {
+        engines::config(common, &profile, role, addresses, Some(load.connections))
+    };
+    let client_config = config_of(&profile.client, &client_addresses)?;
+    let server_config = config_of(&profile.server, &server_addresses)?;
     let setup = Setup::start(profile, eal, &processors, 2)?;
     let signals = Signals::catch()?;
     let [client_plug, server_plug] = setup.ring_pair(common.cores, common.burst)?;
-    let connections = Some(load.connections);
-    let (client_role, server_role) = (&setup.profile.client, &setup.profile.server);
-    let config_of = |role, addresses: &[Cidr], mac| {
-        engines::config(common, &setup.profile, role, addresses, mac, connections)
-    };
-    let client_config = config_of(client_role, &client_addresses, client_plug.mac)?;
-    let server_config = config_of(server_role, &server_addresses, server_plug.mac)?;
     let parts = load_parts(common, load, shape, remote, common.cores.into());
     let agreed = parts[0].shape;
     let mut clients = Clients::<W>::build(client_plug, &client_config, &setup, parts)?;

@@ -1,6 +1,6 @@
 //! `server`: serves an application on a port.
 
-use super::client::{Alarm, join, launch, one_core, port_drops, profile, timing};
+use super::client::{Alarm, check_device, join, launch, port_drops, profile, timing};
 use super::engines::{self, Gauges};
 use super::outcome;
 use super::setup::{self, Setup, Wait};
@@ -41,15 +41,14 @@ fn serve<A: App + Send + 'static>(
 ) -> Result<(), Failure> {
     let Server { common, .. } = arguments;
     let profile = profile(common, None)?;
-    one_core(common, &profile)?;
+    check_device(common, &profile)?;
     outcome::check_writable("--json", common.json.as_deref())?;
     let port = arguments.port.unwrap_or(arguments.app.port());
+    let addresses = engines::addresses(&common.address, &profile.server);
+    let config = engines::config(common, &profile, &profile.server, &addresses, None)?;
     let setup = Setup::start(profile, eal, &setup::server_processor(), 1)?;
     let signals = Signals::catch()?;
-    let role = &setup.profile.server;
-    let plug = setup.device(role, common.burst, Wait::No)?;
-    let addresses = engines::addresses(&common.address, role);
-    let config = engines::config(common, &setup.profile, role, &addresses, plug.mac, None)?;
+    let plug = setup.device(&setup.profile.server, common.burst, Wait::No)?;
 
     let tally = Arc::<Tally>::default();
     let mut app = Some(app(tally.clone(), &config.limits));

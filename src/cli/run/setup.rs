@@ -5,7 +5,8 @@ use crate::cli::profile::{Device, Kind, Need, Profile, Role};
 use crate::cli::{Failure, cores, eal as options, hugepages};
 use crate::engine::Clock;
 use crate::port::dpdk::{
-    DpdkPort, Eal, EthDev, EthDevConfig, Offloads, Pool, PoolConfig, RingPair, RingPairConfig, Tsc,
+    DpdkPort, Eal, EthDev, EthDevConfig, Offloads, Pool, PoolConfig, PortError, RingPair,
+    RingPairConfig, Tsc,
 };
 use crate::time::Instant;
 use crate::wire::MacAddr;
@@ -111,30 +112,25 @@ impl Setup {
     pub fn device(&self, role: &Role, burst: Option<u16>, wait: Wait) -> Result<Plug, Failure> {
         let Device { kind, mtu, checksum_offload, .. } = self.profile.device;
         let name = role.device.as_deref().unwrap_or_default();
-        let device = match kind {
-            Kind::Ring => {
-                return Err(Failure::Arguments(format!(
-                    "--profile {}: rings are for loopback; use tap or memif",
-                    self.profile.name
-                )));
-            }
-            Kind::Vdev => EthDev::probe(&self.eal, name),
-            Kind::Probed => EthDev::by_name(&self.eal, name),
-        }
-        .map_err(Failure::run)?;
-        let queue = self.profile.buffers.queue;
-        device
-            .start(&EthDevConfig {
+        let (pool, queue) = (self.pool("buffers")?, self.profile.buffers.queue);
+        let open = || {
+            let device = match kind {
+                Kind::Vdev => EthDev::probe(&self.eal, name),
+                Kind::Ring | Kind::Probed => EthDev::by_name(&self.eal, name),
+            }?;
+            device.start(&EthDevConfig {
                 rx_descriptors: queue,
                 tx_descriptors: queue,
                 mtu: (device.mtu() != mtu).then_some(mtu),
                 offloads: Offloads { rx_checksum: checksum_offload, tx_checksum: checksum_offload },
-                ..EthDevConfig::new(self.pool("buffers")?)
-            })
-            .map_err(Failure::run)?;
-        if wait == Wait::ForLink {
-            wait_for_link(&device)?;
-        }
+                ..EthDevConfig::new(pool.clone())
+            })?;
+            Ok(device)
+        };
+        let device = match wait {
+            Wait::No => open().map_err(Failure::run)?,
+            Wait::ForLink => open_with_peer(open)?,
+        };
         plug(&device, 1, burst)
     }
 }
@@ -148,18 +144,32 @@ pub enum Wait {
     No,
 }
 
-fn wait_for_link(device: &EthDev) -> Result<(), Failure> {
+/// Opens a device whose driver may want its peer to be there, and waits for the link.
+fn open_with_peer(open: impl Fn() -> Result<EthDev, PortError>) -> Result<EthDev, Failure> {
     let until = std::time::Instant::now() + LINK_WAIT;
+    let in_time = || {
+        std::thread::sleep(Duration::from_millis(50));
+        std::time::Instant::now() < until
+    };
+    let device = loop {
+        match open() {
+            Ok(device) => break device,
+            // From the beginning again: a driver that has failed to start may not be of use.
+            Err(PortError::Device { step: "starting", .. }) if in_time() => {}
+            Err(error) => {
+                return Err(Failure::Run(format!("{error}; is the server running?")));
+            }
+        }
+    };
     while !device.link().up {
-        if std::time::Instant::now() >= until {
+        if !in_time() {
             return Err(Failure::Run(format!(
                 "the link of {} is down: start the server, with the same profile, first",
                 device.name()
             )));
         }
-        std::thread::sleep(Duration::from_millis(10));
     }
-    Ok(())
+    Ok(device)
 }
 
 fn plug(device: &EthDev, queues: u16, burst: Option<u16>) -> Result<Plug, Failure> {
