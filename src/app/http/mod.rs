@@ -81,12 +81,7 @@ impl App for Http {
         let (used, next) =
             session.input(data, &mut self.scratch, &mut Wire { io, tally: &self.tally });
         self.tally.bytes_received.add(used as u64);
-        match next {
-            // What is read again counts as unread until this returns, and closing with unread
-            // octets would be a RST. The rest of the close follows the peer's FIN.
-            Next::Close if io.unread() > 0 => io.shutdown(),
-            next => carry_out(next, io),
-        }
+        carry_out(next, io);
         used
     }
 
