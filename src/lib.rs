@@ -1,6 +1,7 @@
 //! A kernel-bypass TCP endpoint: complete, fast per core, honest in latency.
 
 pub mod app;
+pub mod cli;
 pub mod engine;
 pub mod measure;
 pub mod net;

@@ -1,3 +1,5 @@
-//! The command line of lastack.
+//! The program; see [`lastack::cli`].
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    lastack::cli::main(std::env::args_os())
+}

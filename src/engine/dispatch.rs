@@ -268,7 +268,9 @@ impl<A: App> Engine<A> {
             }
             scratch[..len].copy_from_slice(run);
             let data = &scratch[..len];
+            stack.offered = Some((index, len as u32));
             let consumed = self.app.on_data(&mut Io { stack, index }, data).min(len);
+            self.stack.offered = None;
             if consumed == 0 || !self.is_open(index) {
                 break;
             }

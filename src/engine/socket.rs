@@ -477,7 +477,7 @@ impl Stack {
         let counters = &self.metrics.tcp;
         if block.linger_ms == 0 {
             counters.abort_on_linger.bump();
-        } else if !block.tcp.receive.is_empty() {
+        } else if self.leaves_unread(index) {
             counters.abort_on_close.bump();
         } else if block.tcp.state() != State::SynSent {
             self.shutdown_at(index);
@@ -487,6 +487,13 @@ impl Stack {
         // RFC 9293 §3.10.4: in SYN-SENT there is nothing to close but the attempt
         self.abort_at(index, CloseReason::Aborted);
         self.conns[index].tcp.set(Flag::Released);
+    }
+
+    /// Would a close now throw away bytes that the application has not seen?
+    fn leaves_unread(&self, index: u32) -> bool {
+        let kept = self.conns[index].tcp.receive.len();
+        let offered = self.offered.filter(|&(of, _)| of == index).map_or(0, |(_, octets)| octets);
+        kept > offered
     }
 
     /// The application lets go; the stack brings it to an end.

@@ -169,6 +169,9 @@ pub struct Stack {
     pub(super) ready: VecDeque<(u32, u32)>,
     /// Keys that came out of a wheel.
     pub(super) due: Vec<u32>,
+    /// Octets at the front of what a connection has kept that its application is being offered
+    /// right now, with the connection's index. Closing meanwhile does not leave them unread.
+    pub(super) offered: Option<(u32, u32)>,
     pub(super) next_generation: u32,
     pub(super) next_port: u32,
 }
@@ -227,6 +230,7 @@ impl Stack {
             waiting: Vec::new(),
             ready: VecDeque::new(),
             due: Vec::with_capacity(EXPIRY_BUDGET),
+            offered: None,
             next_generation: 1,
             next_port: 0,
             config: tcp,

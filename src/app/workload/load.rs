@@ -1,0 +1,392 @@
+//! What the workloads share: when to begin, what to record, how to end.
+
+use super::schedule::{Arrival, Schedule};
+use crate::app::tally::{Ending, Tally};
+use crate::engine::Error;
+use crate::measure::Histogram;
+use crate::tcp::CloseReason;
+use crate::time::Instant;
+use core::net::SocketAddr;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::sync::Arc;
+
+/// How long what is under way may go on after the stop: enough for a few retransmission time-outs
+/// that began at 1 s (RFC 6298 §2.1) or were set to 3 s by a lost SYN (§5.7).
+pub const DRAIN: Duration = Duration::from_secs(10);
+/// How long no connection is tried after one could not even be begun.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// Who closes a connection first, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseBy {
+    /// The client, by FIN: TIME-WAIT is the client's.
+    Client,
+    /// The server, by FIN: TIME-WAIT is the server's.
+    Server,
+    /// The client, by RST: no TIME-WAIT.
+    Reset,
+}
+
+/// Sizes that client and server have to agree on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Octets of a request, at least 1.
+    pub request_size: u32,
+    /// Octets of a response, at least 1.
+    pub response_size: u32,
+}
+
+/// What a workload shall do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadConfig {
+    /// The server.
+    pub remote: SocketAddr,
+    /// Connections at a time, at least 1.
+    pub connections: u32,
+    /// Requests under way on each connection, at least 1.
+    pub pipeline: u16,
+    /// Arrivals in a second and their spacing for an open loop; `None` = closed loop.
+    pub pace: Option<(f64, Arrival)>,
+    /// Sizes.
+    pub shape: Shape,
+    /// Requests before a connection is closed; `None` = it stays.
+    pub requests_per_connection: Option<u32>,
+    /// Who closes it then.
+    pub close: CloseBy,
+    /// What begins within this time from the start is not recorded.
+    pub warmup: Duration,
+    /// Seed of the schedule.
+    pub seed: u64,
+}
+
+/// The switches between a workload and whoever runs it.
+#[derive(Debug, Default)]
+pub struct Control {
+    stop: AtomicBool,
+    finished: AtomicBool,
+}
+
+impl Control {
+    /// Asks the workload to come to an end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Has it come to its end? Then no connection is left.
+    pub fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::Acquire)
+    }
+}
+
+/// The histograms of a client.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// Intended start to the last octet of the response; open loop only.
+    pub latency: Histogram,
+    /// Request sent to the last octet of the response.
+    pub service: Histogram,
+    /// SYN sent to established.
+    pub connect: Histogram,
+    /// Our FIN to the final state.
+    pub close: Histogram,
+}
+
+impl Measured {
+    /// Adds what another client recorded.
+    pub fn merge(&mut self, other: &Measured) {
+        let Measured { latency, service, connect, close } = other;
+        self.latency.merge(latency);
+        self.service.merge(service);
+        self.connect.merge(connect);
+        self.close.merge(close);
+    }
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// New work is begun.
+    Running,
+    /// What is under way may end.
+    Draining,
+    /// It had its time: abort what is left.
+    Overdue,
+}
+
+/// The part of a client that all workloads share.
+#[derive(Debug)]
+pub struct Load {
+    /// What it shall do.
+    pub config: LoadConfig,
+    /// What it counts for everyone to read.
+    pub tally: Arc<Tally>,
+    control: Arc<Control>,
+    measured: Measured,
+    schedule: Option<Schedule>,
+    record_from: Instant,
+    started: bool,
+    drain_until: Option<Instant>,
+    retry_at: Instant,
+    not_started: u64,
+    trouble: Option<Error>,
+}
+
+impl Load {
+    /// A load that begins with the first [`tick`](Self::tick).
+    pub fn new(config: LoadConfig, tally: Arc<Tally>, control: Arc<Control>) -> Self {
+        Load {
+            config,
+            tally,
+            control,
+            measured: Measured::default(),
+            schedule: None,
+            record_from: Instant::ZERO,
+            started: false,
+            drain_until: None,
+            retry_at: Instant::ZERO,
+            not_started: 0,
+            trouble: None,
+        }
+    }
+
+    /// Once a poll, before anything else: how far the run is.
+    #[inline]
+    pub fn tick(&mut self, now: Instant) -> Stage {
+        if !self.started {
+            self.start(now);
+        }
+        if let Some(until) = self.drain_until {
+            if self.tally.open_now.get() == 0 {
+                self.control.finished.store(true, Ordering::Release);
+            }
+            return if now < until { Stage::Draining } else { Stage::Overdue };
+        }
+        if self.control.stop.load(Ordering::Relaxed) {
+            self.drain_until = Some(now + DRAIN);
+            self.not_started = self.schedule.as_mut().map_or(0, |s| s.take_all_due(now));
+            return Stage::Draining;
+        }
+        Stage::Running
+    }
+
+    #[cold]
+    fn start(&mut self, now: Instant) {
+        self.started = true;
+        self.record_from = now + self.config.warmup;
+        self.schedule = self
+            .config
+            .pace
+            .map(|(rate, arrival)| Schedule::new(rate, arrival, now, self.config.seed));
+    }
+
+    /// Is new work still begun?
+    #[inline]
+    pub fn is_running(&self) -> bool {
+        self.drain_until.is_none()
+    }
+
+    /// Is there a schedule?
+    #[inline]
+    pub fn is_open_loop(&self) -> bool {
+        self.config.pace.is_some()
+    }
+
+    /// May a connection be begun now, as far as numbers and earlier failures go?
+    #[inline]
+    pub fn may_connect(&self, now: Instant) -> bool {
+        self.tally.open_now.get() < u64::from(self.config.connections) && self.retry_at <= now
+    }
+
+    /// Takes the next arrival if it is due and returns its intended start. In a closed loop
+    /// everything is due at once.
+    #[inline]
+    pub fn next_start(&mut self, now: Instant) -> Option<Instant> {
+        match &mut self.schedule {
+            None => Some(now),
+            Some(schedule) => schedule.take_due(now),
+        }
+    }
+
+    /// When [`tick`](Self::tick) is wanted at the latest. `idle` says whether there is a connection
+    /// that could begin something.
+    pub fn next_deadline(&self, idle: bool) -> Option<Instant> {
+        if !self.started {
+            return Some(Instant::ZERO);
+        }
+        if let Some(until) = self.drain_until {
+            let finished = self.control.is_finished();
+            let empty = self.tally.open_now.get() == 0;
+            return (!finished).then_some(if empty { Instant::ZERO } else { until });
+        }
+        match &self.schedule {
+            _ if !idle => None,
+            None => Some(self.retry_at),
+            Some(schedule) => Some(schedule.next().max(self.retry_at)),
+        }
+    }
+
+    /// A connection could not be begun: nothing was sent. Counted as failed, and none is tried for
+    /// a moment.
+    pub fn not_begun(&mut self, error: Error, now: Instant) {
+        self.tally.opened();
+        self.tally.ended(Ending::Failed);
+        self.trouble = Some(error);
+        self.retry_at = now + RETRY;
+    }
+
+    /// A connection ended.
+    #[inline]
+    pub fn ended(&mut self, ending: Ending, reason: CloseReason) {
+        self.tally.ended(ending);
+        if ending == Ending::Failed {
+            self.trouble = Some(reason.into());
+        }
+    }
+
+    /// A connection that was closed long ago, whose end never came, is given up.
+    pub fn given_up(&mut self) {
+        self.ended(Ending::Failed, CloseReason::TimedOut);
+    }
+
+    /// Why the latest of the connections that failed did so.
+    pub fn trouble(&self) -> Option<Error> {
+        self.trouble
+    }
+
+    /// A connection that was begun at `began` is established.
+    #[inline]
+    pub fn established(&mut self, began: Instant, now: Instant) {
+        self.tally.established.bump();
+        if began >= self.record_from {
+            self.measured.connect.record_ns(now.nanos_since(began));
+        }
+    }
+
+    /// The response to a request is complete.
+    #[inline]
+    pub fn answered(&mut self, intended: Instant, sent: Instant, now: Instant) {
+        self.tally.requests.bump();
+        if intended >= self.record_from {
+            self.measured.service.record_ns(now.nanos_since(sent));
+            if self.schedule.is_some() {
+                self.measured.latency.record_ns(now.nanos_since(intended));
+            }
+        }
+    }
+
+    /// A connection that we began to close at `began` reached its final state.
+    #[inline]
+    pub fn closed(&mut self, began: Instant, now: Instant) {
+        if began >= self.record_from {
+            self.measured.close.record_ns(now.nanos_since(began));
+        }
+    }
+
+    /// Arrivals that were due before the stop and never begun.
+    pub fn not_started(&self) -> u64 {
+        self.not_started
+    }
+
+    /// The histograms.
+    pub fn measured(&self) -> &Measured {
+        &self.measured
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(pace: Option<(f64, Arrival)>) -> (Load, Arc<Control>) {
+        let config = LoadConfig {
+            remote: "198.18.0.2:80".parse().unwrap(),
+            connections: 2,
+            pipeline: 1,
+            pace,
+            shape: Shape { request_size: 1, response_size: 1 },
+            requests_per_connection: None,
+            close: CloseBy::Client,
+            warmup: Duration::from_millis(10),
+            seed: 1,
+        };
+        let control = Arc::new(Control::default());
+        (Load::new(config, Arc::default(), control.clone()), control)
+    }
+
+    const fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    #[test]
+    fn latency_counts_from_the_intended_start_and_service_from_the_sending() {
+        let (mut load, _) = load(Some((1_000.0, Arrival::Fixed)));
+        assert_eq!(load.next_deadline(true), Some(Instant::ZERO));
+        assert_eq!(load.tick(at(100)), Stage::Running);
+        assert_eq!(load.next_start(at(100)), Some(at(100)));
+        // Nobody was free until 150 ms: the arrival of 101 ms is still the next.
+        let intended = load.next_start(at(150)).unwrap();
+        assert_eq!(intended, at(101));
+        load.answered(at(115), at(150), at(160));
+        let Measured { latency, service, .. } = load.measured();
+        assert!(latency.summary().max.abs_diff(45_000_000) < 50_000);
+        assert!(service.summary().max.abs_diff(10_000_000) < 10_000);
+        assert_eq!(load.tally.requests.get(), 1);
+        assert_eq!(load.next_deadline(false), None);
+        assert_eq!(load.next_deadline(true), Some(at(102)));
+    }
+
+    #[test]
+    fn a_closed_loop_has_no_latency() {
+        let (mut load, _) = load(None);
+        load.tick(at(0));
+        assert_eq!(load.next_start(at(77)), Some(at(77)));
+        load.answered(at(77), at(77), at(78));
+        assert_eq!((load.measured().latency.count(), load.measured().service.count()), (0, 1));
+    }
+
+    #[test]
+    fn the_warmup_is_counted_but_not_recorded() {
+        let (mut load, _) = load(None);
+        load.tick(at(100));
+        for began in [at(109), at(110)] {
+            load.established(began, at(111));
+            load.answered(began, began, at(112));
+            load.closed(began, at(113));
+        }
+        let Measured { service, connect, close, .. } = load.measured();
+        assert_eq!((service.count(), connect.count(), close.count()), (1, 1, 1));
+        assert_eq!((load.tally.requests.get(), load.tally.established.get()), (2, 2));
+    }
+
+    #[test]
+    fn the_end_waits_for_connections_but_not_for_ever() {
+        let (mut load, control) = load(Some((1_000.0, Arrival::Fixed)));
+        load.tick(at(0));
+        load.next_start(at(0));
+        load.tally.opened();
+        control.stop();
+        assert_eq!(load.tick(at(20)), Stage::Draining);
+        assert_eq!(load.not_started(), 20, "due at 1, 2, .. 20 ms");
+        assert!(!load.is_running());
+        assert_eq!(load.next_deadline(true), Some(at(20) + DRAIN));
+        assert_eq!(load.tick(at(20) + DRAIN), Stage::Overdue);
+        assert!(!control.is_finished());
+        load.tally.ended(Ending::Failed);
+        assert_eq!(load.next_deadline(true), Some(Instant::ZERO));
+        load.tick(at(20) + DRAIN);
+        assert!(control.is_finished());
+        assert_eq!(load.next_deadline(true), None);
+    }
+
+    #[test]
+    fn a_connection_that_cannot_be_begun_is_a_failure_and_a_pause() {
+        let (mut load, _) = load(None);
+        load.tick(at(0));
+        assert!(load.may_connect(at(0)));
+        load.not_begun(Error::Unreachable, at(0));
+        assert!(!load.may_connect(at(0)) && load.may_connect(at(1)));
+        assert_eq!((load.tally.failed.get(), load.tally.open_now.get()), (1, 0));
+        assert_eq!(load.trouble(), Some(Error::Unreachable));
+    }
+}

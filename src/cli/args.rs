@@ -1,0 +1,485 @@
+//! The arguments, as clap reads them. What they say together is checked by [`Command::check`].
+
+use super::Failure;
+use super::units;
+use crate::app::workload::{Arrival, CloseBy, Shape};
+use crate::engine::Limits;
+use crate::net::address::Cidr;
+use crate::tcp::{self, TimeWaitPolicy};
+use crate::wire::MacAddr;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use core::net::{IpAddr, SocketAddr};
+use core::str::FromStr;
+use core::time::Duration;
+use std::path::PathBuf;
+
+/// Largest request, response.
+const MAX_MESSAGE: u64 = 1 << 30;
+
+/// The program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lastack",
+    version,
+    about = "A kernel-bypass TCP endpoint on DPDK",
+    override_usage = "lastack [EAL OPTIONS --] COMMAND [OPTIONS]",
+    after_help = "EAL options come first and end with `--`; without them the profile's are used.\n\
+                  Sizes take k, M, G; times ns, us, ms, s; rates k, M.\n\
+                  Exit status: 0 done, 1 the run failed, 2 bad arguments.",
+    args_override_self = false
+)]
+pub struct Cli {
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run client and server engines in one process, over rings: no NIC, no root, no hugepages
+    Loopback(Loopback),
+    /// Serve an application on a port
+    Server(Server),
+    /// Load a server
+    Client(Client),
+}
+
+/// `loopback`
+#[derive(Debug, Args)]
+pub struct Loopback {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub load: LoadArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub shape: ShapeArgs,
+}
+
+/// `server`
+#[derive(Debug, Args)]
+pub struct Server {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+    /// What to serve
+    #[arg(long, value_enum, default_value_t = AppName::Http)]
+    pub app: AppName,
+    /// TCP port [default: echo 7, discard 9, chargen 19, http 80, rr 9000]
+    #[arg(long, value_name = "N", value_parser = port)]
+    pub port: Option<u16>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub shape: ShapeArgs,
+}
+
+/// `client`
+#[derive(Debug, Args)]
+pub struct Client {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub load: LoadArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub shape: ShapeArgs,
+}
+
+/// Options of every command that runs an engine.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Profile: ring, tap, memif, or a file [default: ring for loopback]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub profile: Option<String>,
+    /// Address and prefix of this side, IPv4 or IPv6; repeatable (loopback: the client's, then the server's)
+    #[arg(long, value_name = "CIDR")]
+    pub address: Vec<Cidr>,
+    /// Gateway; repeatable, one for IPv4 and one for IPv6
+    #[arg(long, value_name = "ADDR", value_parser = ip)]
+    pub gateway: Vec<IpAddr>,
+    /// Static neighbour; repeatable
+    #[arg(long, value_name = "IP=MAC")]
+    pub neighbour: Vec<Neighbour>,
+    /// VLAN that all frames belong to, 1 to 4094
+    #[arg(long, value_name = "ID", value_parser = vlan)]
+    pub vlan: Option<u16>,
+    /// Engines on each side, each on a core of its own
+    #[arg(long, value_name = "N", default_value = "1", value_parser = |t: &str| small(t, 1, 16))]
+    pub cores: u16,
+    /// Frames received and sent at once, 1 to 64 [default: 32]
+    #[arg(long, value_name = "N", value_parser = |t: &str| small(t, 1, 64))]
+    pub burst: Option<u16>,
+    /// Length of the run, warm-up included [default: 10s; server: until a signal]
+    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    pub duration: Option<Duration>,
+    /// Time from the start that is not measured
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::time)]
+    pub warmup: Duration,
+    /// Time between lines on what happens; 0 = only the summary
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = units::seconds)]
+    pub stats_period: Duration,
+    /// Write the result as JSON, `-` = to the standard output in place of the table
+    #[arg(long, value_name = "FILE|-")]
+    pub json: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub tcp: TcpArgs,
+}
+
+/// Habits and limits of TCP.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "TCP options")]
+pub struct TcpArgs {
+    /// Maximum segment lifetime; TIME-WAIT lasts twice as long [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    pub msl: Option<Duration>,
+    /// What a 4-tuple in TIME-WAIT may be reused for [default: reuse]
+    #[arg(long, value_enum)]
+    pub time_wait: Option<TimeWaitArg>,
+    /// Ignore RST in TIME-WAIT [default: on]
+    #[arg(long, value_enum)]
+    pub rfc1337: Option<Switch>,
+    /// Connections of an engine at one time [default: 262144]
+    #[arg(long, value_name = "N", value_parser = |t: &str| units::count(t, 1, 100_000_000))]
+    pub max_connections: Option<u64>,
+    /// Entries in TIME-WAIT of an engine [default: 4194304]
+    #[arg(long, value_name = "N", value_parser = |t: &str| units::count(t, 1, 100_000_000))]
+    pub max_time_wait: Option<u64>,
+    /// Congestion control
+    #[arg(long, value_enum, default_value_t = Congestion::Newreno)]
+    pub congestion: Congestion,
+    /// Largest segment to announce and send, in octets of payload [default: by the MTU]
+    #[arg(long, value_name = "N", value_parser = |t: &str| small(t, 88, 65_495))]
+    pub mss: Option<u16>,
+    /// Smallest retransmission time-out [default: 200ms]
+    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    pub rto_min: Option<Duration>,
+    /// Timestamps, RFC 7323 [default: on]
+    #[arg(long, value_enum)]
+    pub timestamps: Option<Switch>,
+    /// Window scaling, RFC 7323 [default: on]
+    #[arg(long, value_enum)]
+    pub window_scale: Option<Switch>,
+}
+
+/// Options of a client.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Load")]
+pub struct LoadArgs {
+    /// What to do
+    #[arg(long, value_enum, default_value_t = Workload::Crr)]
+    pub workload: Workload,
+    /// The server [default: the profile's server address, port 9000]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = socket)]
+    pub connect: Option<SocketAddr>,
+    /// Connections at one time
+    #[arg(long, value_name = "N", default_value = "64", value_parser = |t: &str| units::count(t, 1, 10_000_000))]
+    pub connections: u64,
+    /// Open loop: connections (crr) or requests (rr) begun in a second [default: closed loop]
+    #[arg(long, value_name = "N/s", value_parser = units::rate)]
+    pub rate: Option<f64>,
+    /// Spacing of an open loop [default: fixed]
+    #[arg(long, value_enum, requires = "rate")]
+    pub arrival: Option<ArrivalArg>,
+    /// Requests under way on a connection (rr)
+    #[arg(long, value_name = "N", default_value = "1", value_parser = |t: &str| small(t, 1, 1_024))]
+    pub pipeline: u16,
+    /// Requests before a connection is closed [default: crr 1, rr no limit]
+    #[arg(long, value_name = "N", value_parser = |t: &str| units::count(t, 1, 4_000_000_000))]
+    pub requests_per_connection: Option<u64>,
+    /// Who closes then: client or server by FIN (and has the TIME-WAIT), or the client by RST
+    #[arg(long, value_enum, default_value_t = CloseArg::Server)]
+    pub close: CloseArg,
+    /// Write the percentile distribution of the service time (open loop: of the latency)
+    #[arg(long, value_name = "FILE")]
+    pub hgrm: Option<PathBuf>,
+}
+
+/// What client and server of the workloads have to agree on.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sizes of the workloads crr and rr, the same at client and server")]
+pub struct ShapeArgs {
+    /// Octets of a request
+    #[arg(long, value_name = "B", default_value = "64", value_parser = |t: &str| units::size(t, 1, MAX_MESSAGE))]
+    pub request_size: u64,
+    /// Octets of a response
+    #[arg(long, value_name = "B", default_value = "64", value_parser = |t: &str| units::size(t, 1, MAX_MESSAGE))]
+    pub response_size: u64,
+}
+
+/// The applications of `server`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AppName {
+    /// Every octet back
+    Echo,
+    /// Nothing
+    Discard,
+    /// A pattern without end
+    Chargen,
+    /// HTTP/1.1: / and /bytes/N
+    Http,
+    /// Responses of a fixed size, for the workloads crr and rr
+    Rr,
+}
+
+impl AppName {
+    /// Its name as the command line spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AppName::Echo => "echo",
+            AppName::Discard => "discard",
+            AppName::Chargen => "chargen",
+            AppName::Http => "http",
+            AppName::Rr => "rr",
+        }
+    }
+
+    /// The port that it listens at by habit.
+    pub const fn port(self) -> u16 {
+        match self {
+            AppName::Echo => 7,
+            AppName::Discard => 9,
+            AppName::Chargen => 19,
+            AppName::Http => 80,
+            AppName::Rr => RR_PORT,
+        }
+    }
+}
+
+/// The port of the workloads' server.
+pub const RR_PORT: u16 = 9_000;
+
+/// The workloads of `client` and `loopback`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Workload {
+    /// Connect, request, response, close
+    Crr,
+    /// Requests and responses over connections that stay
+    Rr,
+}
+
+impl Workload {
+    /// Its name as the command line spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Workload::Crr => "crr",
+            Workload::Rr => "rr",
+        }
+    }
+}
+
+/// `on` or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+/// Policies of TIME-WAIT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TimeWaitArg {
+    /// A new SYN waits for the end of 2·MSL
+    Strict,
+    /// An acceptable SYN reopens the connection (RFC 6191)
+    Reuse,
+    /// No TIME-WAIT; for benchmarks only
+    Off,
+}
+
+/// Congestion controllers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Congestion {
+    /// RFC 5681, RFC 6582
+    Newreno,
+}
+
+/// Spacing of arrivals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ArrivalArg {
+    /// Even
+    Fixed,
+    /// Exponentially distributed gaps
+    Poisson,
+}
+
+/// Who closes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CloseArg {
+    /// The client, by FIN
+    Client,
+    /// The server, by FIN
+    Server,
+    /// The client, by RST
+    Reset,
+}
+
+/// A neighbour whose Ethernet address is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbour(pub IpAddr, pub MacAddr);
+
+impl FromStr for Neighbour {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || "IP=MAC is expected, as in 198.18.0.1=02:00:00:00:00:01".to_owned();
+        let (ip, mac) = text.split_once('=').ok_or_else(expected)?;
+        Ok(Neighbour(ip.parse().map_err(|_| expected())?, mac.parse().map_err(|_| expected())?))
+    }
+}
+
+fn small(text: &str, least: u16, most: u16) -> Result<u16, String> {
+    units::count(text, least.into(), most.into()).map(|number| number as u16)
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    small(text, 1, u16::MAX)
+}
+
+fn vlan(text: &str) -> Result<u16, String> {
+    small(text, 1, 4_094)
+}
+
+fn ip(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "an IPv4 or IPv6 address is expected".to_owned())
+}
+
+fn socket(text: &str) -> Result<SocketAddr, String> {
+    let good = text.parse().ok().filter(|socket: &SocketAddr| socket.port() != 0);
+    good.ok_or_else(|| "ADDR:PORT is expected, as in 198.18.0.2:80 or [2001:db8::2]:80".to_owned())
+}
+
+impl Command {
+    /// Checks what the options say together.
+    ///
+    /// # Errors
+    /// [`Failure::Arguments`] that names the options.
+    pub fn check(&self) -> Result<(), Failure> {
+        let (common, load) = match self {
+            Command::Loopback(Loopback { common, load, .. })
+            | Command::Client(Client { common, load, .. }) => (common, Some(load)),
+            Command::Server(Server { common, .. }) => (common, None),
+        };
+        common.check(load.is_some())?;
+        load.map_or(Ok(()), LoadArgs::check)
+    }
+}
+
+fn wrong(line: impl Into<String>) -> Failure {
+    Failure::Arguments(line.into())
+}
+
+impl Common {
+    /// How long a client runs if nothing is said.
+    const DURATION: Duration = Duration::from_secs(10);
+
+    fn check(&self, bounded: bool) -> Result<(), Failure> {
+        let duration = self.duration.or(bounded.then_some(Self::DURATION));
+        if duration == Some(Duration::ZERO) {
+            return Err(wrong("--duration 0: a time above zero is expected"));
+        }
+        if duration.is_some_and(|duration| duration <= self.warmup) {
+            return Err(wrong("--warmup: a time shorter than --duration is expected"));
+        }
+        Ok(())
+    }
+
+    /// How long to run; `None` = until a signal.
+    pub fn duration_of_client(&self) -> Duration {
+        self.duration.unwrap_or(Self::DURATION)
+    }
+}
+
+impl LoadArgs {
+    fn check(&self) -> Result<(), Failure> {
+        if self.workload == Workload::Crr {
+            if self.requests_per_connection.is_some_and(|requests| requests != 1) {
+                return Err(wrong(
+                    "--requests-per-connection: crr makes 1 on each connection; use --workload rr",
+                ));
+            }
+            if self.pipeline != 1 {
+                return Err(wrong("--pipeline: crr has 1 request under way; use --workload rr"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Arrivals in a second and their spacing, if the loop is open.
+    pub fn pace(&self) -> Option<(f64, Arrival)> {
+        let arrival = match self.arrival {
+            None | Some(ArrivalArg::Fixed) => Arrival::Fixed,
+            Some(ArrivalArg::Poisson) => Arrival::Poisson,
+        };
+        self.rate.map(|rate| (rate, arrival))
+    }
+
+    /// Requests before a connection is closed; `None` = it stays.
+    pub fn requests_per_connection(&self) -> Option<u32> {
+        match self.workload {
+            Workload::Crr => Some(1),
+            Workload::Rr => self.requests_per_connection.map(|requests| requests as u32),
+        }
+    }
+
+    /// Who closes then.
+    pub fn close(&self) -> CloseBy {
+        match self.close {
+            CloseArg::Client => CloseBy::Client,
+            CloseArg::Server => CloseBy::Server,
+            CloseArg::Reset => CloseBy::Reset,
+        }
+    }
+}
+
+impl ShapeArgs {
+    /// The sizes.
+    pub fn shape(&self) -> Shape {
+        Shape { request_size: self.request_size as u32, response_size: self.response_size as u32 }
+    }
+}
+
+impl TcpArgs {
+    /// Puts what was said in the place of defaults.
+    pub fn apply(&self, tcp: &mut tcp::Config, limits: &mut Limits) {
+        let TcpArgs {
+            msl,
+            time_wait,
+            rfc1337,
+            max_connections,
+            max_time_wait,
+            congestion: Congestion::Newreno,
+            mss,
+            rto_min,
+            timestamps,
+            window_scale,
+        } = self;
+        fn set<T>(to: &mut T, from: Option<T>) {
+            if let Some(value) = from {
+                *to = value;
+            }
+        }
+        let on = |switch: &Option<Switch>| switch.map(|switch| switch == Switch::On);
+        set(&mut tcp.msl, *msl);
+        set(
+            &mut tcp.time_wait,
+            time_wait.map(|policy| match policy {
+                TimeWaitArg::Strict => TimeWaitPolicy::Strict,
+                TimeWaitArg::Reuse => TimeWaitPolicy::Reuse,
+                TimeWaitArg::Off => TimeWaitPolicy::Off,
+            }),
+        );
+        set(&mut tcp.rfc1337, on(rfc1337));
+        set(&mut tcp.rto_min, *rto_min);
+        set(&mut tcp.timestamps, on(timestamps));
+        set(&mut tcp.window_scale, on(window_scale));
+        tcp.mss = mss.or(tcp.mss);
+        set(&mut limits.max_connections, max_connections.map(|n| n as u32));
+        set(&mut limits.max_time_wait, max_time_wait.map(|n| n as u32));
+    }
+}

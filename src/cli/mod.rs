@@ -1,0 +1,119 @@
+//! The command line: arguments, profiles, and the runs that they ask for.
+//!
+//! ```text
+//! lastack [EAL OPTIONS --] COMMAND [OPTIONS]
+//! ```
+//!
+//! Results go to the standard output, everything for people to the standard error. The exit status
+//! is 0 when the command did what it was asked to, 1 when a run failed, 2 for bad arguments.
+
+pub mod args;
+pub mod cores;
+pub mod eal;
+mod errors;
+pub mod hugepages;
+pub mod profile;
+#[cfg(feature = "dpdk")]
+mod run;
+pub mod units;
+
+use args::Cli;
+use clap::Parser;
+use core::fmt;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Why a command did not do what it was asked to, in one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The arguments: exit status 2.
+    Arguments(String),
+    /// The run: exit status 1.
+    Run(String),
+}
+
+impl Failure {
+    /// A run that failed with `error`.
+    pub fn run(error: impl fmt::Display) -> Self {
+        Failure::Run(error.to_string())
+    }
+
+    /// Arguments that `error` says are wrong.
+    pub fn arguments(error: impl fmt::Display) -> Self {
+        Failure::Arguments(error.to_string())
+    }
+
+    /// The exit status of the program.
+    pub fn status(&self) -> u8 {
+        match self {
+            Failure::Run(_) => 1,
+            Failure::Arguments(_) => 2,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Failure::Arguments(line) | Failure::Run(line)) = self;
+        f.write_str(line)
+    }
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Request {
+    /// Text for the standard output, and no more.
+    Show(String),
+    /// A command, with the EAL options that were given before it.
+    Run(Vec<String>, Box<args::Command>),
+}
+
+/// Runs the program with these arguments, the first being its name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match parse(arguments).and_then(execute) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("lastack: {failure}");
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+/// Reads the arguments, the first being the name of the program.
+///
+/// # Errors
+/// [`Failure::Arguments`], with a line that names the option, what was given and what is allowed.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, Failure> {
+    let arguments: Option<Vec<String>> =
+        arguments.into_iter().skip(1).map(|argument| argument.into_string().ok()).collect();
+    let arguments = arguments
+        .ok_or_else(|| Failure::Arguments("arguments are expected to be UTF-8".to_owned()))?;
+    let (eal, rest) = eal::split(arguments);
+    let program = core::iter::once("lastack".to_owned());
+    match Cli::try_parse_from(program.chain(rest)) {
+        Ok(cli) => {
+            cli.command.check()?;
+            Ok(Request::Run(eal, Box::new(cli.command)))
+        }
+        Err(error) if !error.use_stderr() => Ok(Request::Show(error.render().to_string())),
+        Err(error) => Err(Failure::Arguments(errors::line(&error))),
+    }
+}
+
+fn execute(request: Request) -> Result<(), Failure> {
+    match request {
+        Request::Show(text) => {
+            print!("{text}");
+            Ok(())
+        }
+        #[cfg(feature = "dpdk")]
+        Request::Run(eal, command) => run::run(&eal, *command),
+        #[cfg(not(feature = "dpdk"))]
+        Request::Run(..) => Err(Failure::Run(
+            "built without DPDK, so there are no ports: build with the feature `dpdk`".to_owned(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,331 @@
+//! `client`: loads a server at the other end of a port. What it builds serves `loopback` too.
+
+use super::engines::{self, Gauges, OnPort};
+use super::outcome;
+use super::setup::{self, Plug, Setup, Wait};
+use super::side::{SideGauges, Window};
+use super::watch::{Signals, Timing, wait_until, watch};
+use crate::app::Tally;
+use crate::app::workload::{Control, Crr, DRAIN, Load, LoadConfig, Measured, Rr, Workload};
+use crate::cli::Failure;
+use crate::cli::args::{self, Client, Common, LoadArgs, RR_PORT, ShapeArgs};
+use crate::cli::profile::{Kind, Profile};
+use crate::engine::{Config, Error};
+use crate::measure::histogram::Summary;
+use crate::measure::report::{Pacing, Report, SCHEMA};
+use crate::port::Port;
+use crate::port::dpdk::LcoreHandle;
+use core::net::SocketAddr;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How much longer than its drain a workload may take to say that it has finished.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Runs the command.
+pub fn run(eal: &[String], arguments: &Client) -> Result<(), Failure> {
+    match arguments.load.workload {
+        args::Workload::Crr => run_workload::<Crr>(eal, arguments),
+        args::Workload::Rr => run_workload::<Rr>(eal, arguments),
+    }
+}
+
+fn run_workload<W: Workload + Send + 'static>(
+    eal: &[String],
+    arguments: &Client,
+) -> Result<(), Failure> {
+    let Client { common, load, shape } = arguments;
+    let profile = profile(common, None)?;
+    check_device(common, &profile)?;
+    check_outputs(common, load)?;
+    let remote = remote(load, &profile)?;
+    let addresses = engines::addresses(&common.address, &profile.client);
+    let connections = Some(load.connections);
+    let config = engines::config(common, &profile, &profile.client, &addresses, connections)?;
+    let setup = Setup::start(profile, eal, &setup::client_processor(), 1)?;
+    let signals = Signals::catch()?;
+    let plug = setup.device(&setup.profile.client, common.burst, Wait::ForLink)?;
+    let parts = load_parts(common, load, shape, remote, 1);
+    let mut clients = Clients::<W>::build(plug, &config, &setup, parts)?;
+
+    let halt = Arc::new(AtomicBool::new(false));
+    let down = Alarm::default();
+    let runner = clients.runners.remove(0);
+    let handle = launch(&setup, 0, &down, {
+        let halt = halt.clone();
+        move || engines::drive(runner, &halt)
+    })?;
+    let timing = timing(common, Some(common.duration_of_client()));
+    let windows = watch(&timing, &signals, &[&clients.gauges], || down.rang());
+    clients.stop(&down);
+    halt.store(true, Ordering::Relaxed);
+    let runners = vec![join(handle)?];
+
+    let results = Results::of(&runners);
+    let report = Report {
+        command: "client".to_owned(),
+        side: Some(clients.gauges.side(&windows[0], setup.clock.hz(), &port_drops(&runners))),
+        ..results.report(common, load, &setup.profile, &clients.gauges, &windows[0])
+    };
+    drop(runners);
+    results.publish(&report, common, load)
+}
+
+/// The profile of a command; `otherwise` if none is named.
+pub fn profile(common: &Common, otherwise: Option<&str>) -> Result<Profile, Failure> {
+    let name = common.profile.as_deref().or(otherwise).ok_or_else(|| {
+        Failure::Arguments("--profile is needed: tap, memif, or a file".to_owned())
+    })?;
+    Profile::load(name)
+}
+
+/// Commands on a device need one, and have one engine, since flows are not spread over queues.
+pub fn check_device(common: &Common, profile: &Profile) -> Result<(), Failure> {
+    if profile.device.kind == Kind::Ring {
+        return Err(Failure::Arguments(format!(
+            "--profile {}: rings are for loopback; use tap, memif, or a file",
+            profile.name
+        )));
+    }
+    if common.cores == 1 {
+        return Ok(());
+    }
+    Err(Failure::Arguments(format!(
+        "--cores {}: 1 is expected; a port of profile {} is polled by one engine",
+        common.cores, profile.name
+    )))
+}
+
+/// Are the files of the results such that they can be written?
+pub fn check_outputs(common: &Common, load: &LoadArgs) -> Result<(), Failure> {
+    outcome::check_writable("--json", common.json.as_deref())?;
+    outcome::check_writable("--hgrm", load.hgrm.as_deref())
+}
+
+/// When to measure and what to tell.
+pub fn timing(common: &Common, duration: Option<Duration>) -> Timing {
+    Timing { duration, warmup: common.warmup, period: common.stats_period }
+}
+
+/// The server to connect to.
+fn remote(load: &LoadArgs, profile: &Profile) -> Result<SocketAddr, Failure> {
+    let first = profile.server.addresses.first().map(|cidr| cidr.addr);
+    let habit = profile.client.peer.or(first).map(|addr| SocketAddr::new(addr, RR_PORT));
+    load.connect.or(habit).ok_or_else(|| {
+        Failure::Arguments(format!("--connect is needed: profile {} has no peer", profile.name))
+    })
+}
+
+/// What each of `engines` engines does of a load: connections and rate are divided.
+pub fn load_parts(
+    common: &Common,
+    load: &LoadArgs,
+    shape: &ShapeArgs,
+    remote: SocketAddr,
+    engines: u64,
+) -> Vec<LoadConfig> {
+    let part = |index: u64| LoadConfig {
+        remote,
+        connections: (load.connections / engines + u64::from(index < load.connections % engines))
+            as u32,
+        pipeline: load.pipeline,
+        pace: load.pace().map(|(rate, arrival)| (rate / engines as f64, arrival)),
+        shape: shape.shape(),
+        requests_per_connection: load.requests_per_connection(),
+        close: load.close(),
+        warmup: common.warmup,
+        seed: index,
+    };
+    (0..engines).map(part).filter(|part| part.connections > 0).collect()
+}
+
+/// The engines of the client's side.
+pub struct Clients<W> {
+    /// On their ports, until they are launched.
+    pub runners: Vec<OnPort<W>>,
+    /// What they count.
+    pub gauges: SideGauges,
+    controls: Vec<Arc<Control>>,
+}
+
+impl<W: Workload + Send + 'static> Clients<W> {
+    /// An engine for each part of the load.
+    pub fn build(
+        mut plug: Plug,
+        config: &Config,
+        setup: &Setup,
+        parts: Vec<LoadConfig>,
+    ) -> Result<Self, Failure> {
+        plug.queues.truncate(parts.len());
+        let mut controls = Vec::new();
+        let mut tallies = Vec::new();
+        let runners = engines::on_port(plug, config, setup.clock, |index| {
+            let (tally, control) = (Arc::<Tally>::default(), Arc::<Control>::default());
+            let load = Load::new(parts[index].clone(), tally.clone(), control.clone());
+            controls.push(control);
+            tallies.push(tally);
+            W::new(load, config.limits.max_connections)
+        })?;
+        let engines = runners.iter().zip(&tallies).map(|(r, tally)| Gauges::of(r, tally)).collect();
+        Ok(Clients { runners, gauges: SideGauges { name: "client", engines }, controls })
+    }
+
+    /// Brings the workloads to their end.
+    pub fn stop(&self, down: &Alarm) {
+        for control in &self.controls {
+            control.stop();
+        }
+        wait_until(DRAIN + GRACE, || {
+            down.rang() || self.controls.iter().all(|control| control.is_finished())
+        });
+    }
+}
+
+/// Rings when a loop has ended, by a panic say.
+#[derive(Clone, Debug, Default)]
+pub struct Alarm(Arc<AtomicBool>);
+
+impl Alarm {
+    /// Has one ended?
+    pub fn rang(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+struct RingOnDrop(Alarm);
+
+impl Drop for RingOnDrop {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs a loop on the lcore with this place among EAL's.
+pub fn launch<T: Send + 'static>(
+    setup: &Setup,
+    place: usize,
+    down: &Alarm,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<LcoreHandle<T>, Failure> {
+    let ring = RingOnDrop(down.clone());
+    let lcore = setup.eal.lcores()[place];
+    let launched = setup.eal.launch(lcore, move || {
+        let _ring = ring;
+        work()
+    });
+    launched.map_err(Failure::run)
+}
+
+/// Takes back what a loop gives back.
+pub fn join<T>(handle: LcoreHandle<T>) -> Result<T, Failure> {
+    let lcore = handle.lcore();
+    handle.join().map_err(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or(panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        Failure::Run(format!("the engine on lcore {lcore} panicked: {text}"))
+    })
+}
+
+/// Frames that ports lost, by reason.
+pub fn port_drops<A: crate::engine::App>(runners: &[OnPort<A>]) -> BTreeMap<String, u64> {
+    let mut drops = BTreeMap::new();
+    for runner in runners {
+        let stats = runner.port().stats();
+        for (name, count) in [
+            ("port_rx_missed", stats.rx_missed),
+            ("port_tx_dropped", stats.tx_dropped),
+            ("port_tx_no_buffer", stats.tx_no_buffer),
+        ] {
+            *drops.entry(name.to_owned()).or_default() += count;
+        }
+    }
+    drops
+}
+
+/// What the workloads of all engines measured.
+pub struct Results {
+    measured: Measured,
+    not_started: u64,
+    trouble: Option<Error>,
+}
+
+impl Results {
+    /// Collects it.
+    pub fn of<W: Workload>(runners: &[OnPort<W>]) -> Self {
+        let mut results = Results { measured: Measured::default(), not_started: 0, trouble: None };
+        for load in runners.iter().map(|runner| runner.engine().app().load()) {
+            results.measured.merge(load.measured());
+            results.not_started += load.not_started();
+            results.trouble = results.trouble.or(load.trouble());
+        }
+        results
+    }
+
+    /// The part of a report that is the client's.
+    pub fn report(
+        &self,
+        common: &Common,
+        load: &LoadArgs,
+        profile: &Profile,
+        gauges: &SideGauges,
+        window: &Window,
+    ) -> Report {
+        let Measured { latency, service, connect, close } = &self.measured;
+        let open = load.rate.is_some();
+        let summary = |histogram: &crate::measure::Histogram| -> Option<Summary> {
+            Some(histogram.summary())
+        };
+        Report {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: String::new(),
+            workload: load.workload.name().to_owned(),
+            profile: profile.name.clone(),
+            cores: common.cores.into(),
+            duration_s: window.span.as_secs_f64(),
+            pacing: if open { Pacing::Open } else { Pacing::Closed },
+            connections: gauges.connections(window),
+            requests: gauges.requests(window, self.not_started),
+            bytes: gauges.bytes(window),
+            latency: if open { summary(latency) } else { None },
+            service: summary(service),
+            connect: summary(connect),
+            close: summary(close),
+            side: None,
+            client: None,
+            server: None,
+        }
+    }
+
+    /// Writes the results, and says whether the run was one.
+    pub fn publish(
+        &self,
+        report: &Report,
+        common: &Common,
+        load: &LoadArgs,
+    ) -> Result<(), Failure> {
+        outcome::publish(report, common.json.as_deref())?;
+        if let Some(path) = load.hgrm.as_deref().filter(|path| *path != Path::new("-")) {
+            let open = load.rate.is_some();
+            let Measured { latency, service, .. } = &self.measured;
+            outcome::write_hgrm(path, if open { latency } else { service })?;
+        }
+        let failed = report.connections.failed;
+        match self.trouble {
+            Some(error) if report.connections.established == 0 => {
+                Err(Failure::Run(format!("no connection was established: {error}")))
+            }
+            Some(error) => {
+                eprintln!("lastack: {failed} connections failed, the latest one: {error}");
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Engines: their configuration from arguments, and their loops on lcores.
+
+use super::setup::Plug;
+use crate::app::Tally;
+use crate::cli::Failure;
+use crate::cli::args::{Common, Neighbour};
+use crate::cli::profile::{Profile, Role};
+use crate::engine::{App, Config, Cycles, Engine, ListenOptions, Metrics, Runner};
+use crate::net::address::{Cidr, Interface};
+use crate::port::dpdk::{DpdkPort, Tsc};
+use crate::wire::MacAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+
+/// An engine on its port.
+pub type OnPort<A> = Runner<DpdkPort, A, Tsc>;
+
+/// What a run may read of an engine that runs on an lcore.
+pub struct Gauges {
+    /// What its application counts.
+    pub tally: Arc<Tally>,
+    /// What it counts.
+    pub metrics: Arc<Metrics>,
+    /// Its cycles.
+    pub cycles: Arc<Cycles>,
+    /// Octets of a TIME-WAIT entry.
+    pub time_wait_bytes: u64,
+}
+
+impl Gauges {
+    /// The gauges of an engine.
+    pub fn of<A: App>(runner: &OnPort<A>, tally: &Arc<Tally>) -> Self {
+        let stack = runner.engine().stack();
+        Gauges {
+            tally: tally.clone(),
+            metrics: stack.metrics().clone(),
+            cycles: runner.cycles().clone(),
+            time_wait_bytes: stack.time_wait_bytes_per_entry() as u64,
+        }
+    }
+}
+
+/// Addresses of one side: those of the command line, else those of the role.
+pub fn addresses(given: &[Cidr], role: &Role) -> Vec<Cidr> {
+    if given.is_empty() { role.addresses.clone() } else { given.to_vec() }
+}
+
+/// The Ethernet address of a configuration before its port is there.
+const NO_PORT_YET: MacAddr = MacAddr([2, 0, 0, 0, 0, 0]);
+
+/// The configuration of the engines of one side, checked; the port's Ethernet address is put in by
+/// [`on_port`]. `connections` is what the application will have at one time, if that is known.
+pub fn config(
+    common: &Common,
+    profile: &Profile,
+    role: &Role,
+    addresses: &[Cidr],
+    connections: Option<u64>,
+) -> Result<Config, Failure> {
+    let mut interface = Interface::new(NO_PORT_YET, addresses.to_vec());
+    interface.mtu = profile.device.mtu;
+    interface.vlan = common.vlan;
+    interface.neighbours = common.neighbour.iter().map(|&Neighbour(ip, mac)| (ip, mac)).collect();
+    let gateways = if common.gateway.is_empty() && common.address.is_empty() {
+        &role.gateways
+    } else {
+        &common.gateway
+    };
+    for gateway in gateways {
+        match gateway {
+            IpAddr::V4(via) => interface.gateway_ipv4 = Some(*via),
+            IpAddr::V6(via) => interface.gateway_ipv6 = Some(*via),
+        }
+    }
+    let mut config = Config::new(interface, seed()?);
+    common.tcp.apply(&mut config.tcp, &mut config.limits);
+    let most = u64::from(config.limits.max_connections);
+    match connections {
+        Some(wanted) if wanted > most && common.tcp.max_connections.is_some() => {
+            return Err(Failure::Arguments(format!(
+                "--connections {wanted}: --max-connections is {most}, at least as many are expected"
+            )));
+        }
+        Some(wanted) if wanted > most => config.limits.max_connections = wanted as u32,
+        _ => {}
+    }
+    config.check().map_err(Failure::arguments)?;
+    Ok(config)
+}
+
+/// Puts an engine with `app` on each queue of a port; `app` is told which one it is for.
+pub fn on_port<A: App>(
+    plug: Plug,
+    config: &Config,
+    clock: Tsc,
+    mut app: impl FnMut(usize) -> A,
+) -> Result<Vec<OnPort<A>>, Failure> {
+    let mut config = config.clone();
+    config.interface.mac = plug.mac;
+    let each = plug.queues.into_iter().enumerate();
+    each.map(|(index, port)| {
+        let engine = Engine::new(config.clone(), app(index)).map_err(Failure::arguments)?;
+        Ok(Runner::new(port, engine, clock))
+    })
+    .collect()
+}
+
+/// Listens on all addresses of an engine.
+pub fn listen<A: App>(runner: &mut OnPort<A>, config: &Config, port: u16) -> Result<(), Failure> {
+    let options = ListenOptions { backlog: config.limits.max_connections, ..Default::default() };
+    let families: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    for any in families {
+        if config.interface.addresses.iter().any(|cidr| cidr.addr.is_ipv4() == any.is_ipv4()) {
+            let stack = runner.engine_mut().stack_mut();
+            stack
+                .listen(SocketAddr::new(any, port), options)
+                .map_err(|error| Failure::Run(format!("--port {port}: {error}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Polls an engine until it is told to halt, and gives it back.
+pub fn drive<A: App>(mut runner: OnPort<A>, halt: &AtomicBool) -> OnPort<A> {
+    while !halt.load(Ordering::Relaxed) {
+        runner.poll_once();
+    }
+    runner
+}
+
+/// Polls two engines in turn until they are told to halt, and gives them back.
+pub fn drive_both<A: App, B: App>(
+    mut one: OnPort<A>,
+    mut other: OnPort<B>,
+    halt: &AtomicBool,
+) -> (OnPort<A>, OnPort<B>) {
+    while !halt.load(Ordering::Relaxed) {
+        one.poll_once();
+        other.poll_once();
+    }
+    (one, other)
+}
+
+/// 32 octets that nobody can guess.
+fn seed() -> Result<[u8; 32], Failure> {
+    let mut seed = [0; 32];
+    File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut seed))
+        .map_err(|error| Failure::Run(format!("/dev/urandom cannot be read: {error}")))?;
+    Ok(seed)
+}

@@ -1,0 +1,30 @@
+//! Runs: from arguments and a profile to engines on lcores, and from their counters to a report.
+//!
+//! ```text
+//! setup: EAL, buffers, ports ─▶ engines ─▶ one lcore each     the calling thread: watch ─▶ report
+//! ```
+//!
+//! The calling thread never touches an engine while it runs. It reads counters, and it has two
+//! switches: [`Control`](crate::app::workload::Control) asks a workload to come to its end, and
+//! `halt` stops the loop of an lcore.
+
+mod client;
+mod engines;
+mod loopback;
+mod outcome;
+mod server;
+mod setup;
+mod side;
+mod watch;
+
+use super::Failure;
+use super::args::Command;
+
+/// Carries out a command.
+pub fn run(eal: &[String], command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Loopback(arguments) => loopback::run(eal, &arguments),
+        Command::Server(arguments) => server::run(eal, &arguments),
+        Command::Client(arguments) => client::run(eal, &arguments),
+    }
+}

@@ -1,0 +1,51 @@
+//! What is left of a run: files, a table, and whether it succeeded.
+
+use crate::cli::Failure;
+use crate::measure::{Histogram, Report, table};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+/// Writes the report where it was asked for, and a table for people.
+pub fn publish(report: &Report, json: Option<&Path>) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(report).map_err(Failure::run)?;
+    let to_stdout = json.is_some_and(|path| path == Path::new("-"));
+    let table = table::table(report);
+    let shown = if to_stdout {
+        eprint!("{table}");
+        writeln!(std::io::stdout(), "{text}")
+    } else {
+        write!(std::io::stdout(), "{table}")
+    };
+    shown.map_err(|error| Failure::Run(format!("the standard output is closed: {error}")))?;
+    match json {
+        Some(path) if !to_stdout => std::fs::write(path, text + "\n").map_err(|error| {
+            Failure::Run(format!("--json {}: cannot be written: {error}", path.display()))
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Opens a file that will be written at the end, so that a path that cannot be is an error before
+/// the run.
+pub fn check_writable(option: &str, path: Option<&Path>) -> Result<(), Failure> {
+    match path.filter(|path| *path != Path::new("-")).map(File::create) {
+        Some(Err(error)) => {
+            let path = path.unwrap_or(Path::new("")).display();
+            Err(Failure::Arguments(format!("{option} {path}: cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a percentile distribution.
+pub fn write_hgrm(path: &Path, histogram: &Histogram) -> Result<(), Failure> {
+    let written = File::create(path).and_then(|file| {
+        let mut file = BufWriter::new(file);
+        histogram.write_hgrm(&mut file)?;
+        file.flush()
+    });
+    written.map_err(|error| {
+        Failure::Run(format!("--hgrm {}: cannot be written: {error}", path.display()))
+    })
+}

@@ -1,0 +1,238 @@
+//! What a run stands on: EAL, buffers and ports.
+
+use crate::cli::args::Common;
+use crate::cli::profile::{Device, Kind, Need, Profile, Role};
+use crate::cli::{Failure, cores, eal as options, hugepages};
+use crate::engine::Clock;
+use crate::port::dpdk::{
+    DpdkPort, Eal, EthDev, EthDevConfig, Offloads, Pool, PoolConfig, PortError, RingPair,
+    RingPairConfig, Tsc,
+};
+use crate::time::Instant;
+use crate::wire::MacAddr;
+use std::fs::{self, OpenOptions};
+use std::time::Duration;
+
+/// How long a client waits for its link, that is for the process at the other end.
+const LINK_WAIT: Duration = Duration::from_secs(10);
+
+impl Clock for Tsc {
+    fn now(&self) -> Instant {
+        Tsc::now(self)
+    }
+
+    fn cycles(&self) -> u64 {
+        Tsc::cycles(self)
+    }
+
+    fn hz(&self) -> u64 {
+        Tsc::hz(self)
+    }
+}
+
+/// A started port with its Ethernet address.
+pub struct Plug {
+    /// Its queue pairs.
+    pub queues: Vec<DpdkPort>,
+    /// Its address.
+    pub mac: MacAddr,
+}
+
+/// EAL with what was asked for.
+pub struct Setup {
+    /// EAL.
+    pub eal: Eal,
+    /// The clock of all engines.
+    pub clock: Tsc,
+    /// What ports are made of.
+    pub profile: Profile,
+}
+
+impl Setup {
+    /// Starts EAL for engines on these processors, with buffers for `sides` sides.
+    pub fn start(
+        profile: Profile,
+        given: &[String],
+        processors: &[u32],
+        sides: u64,
+    ) -> Result<Setup, Failure> {
+        let engines = processors.len();
+        for need in &profile.device.needs {
+            check(*need, &profile.name)?;
+        }
+        let mut ours = profile.eal.options.clone();
+        if !options::decides_memory(given) {
+            let needed = profile.buffers.memory_mb(sides);
+            ours.extend(hugepages::options(profile.eal.hugepages, needed, hugepages::free_mb()));
+        }
+        if !options::decides_cores(given) {
+            ours.push(cores::option(processors));
+        }
+        let eal = Eal::init(&options::merge(&ours, given)).map_err(Failure::run)?;
+        let lcores = eal.lcores().len();
+        if lcores < engines {
+            return Err(Failure::Arguments(format!(
+                "--cores: {engines} engines need as many lcores, EAL has {lcores}: name more with -l"
+            )));
+        }
+        if !eal.has_hugepages() {
+            eprintln!("lastack: memory is of ordinary pages; with hugepages figures are better");
+        }
+        for note in &profile.notes {
+            eprintln!("lastack: {note}");
+        }
+        Ok(Setup { clock: Tsc::new(), eal, profile })
+    }
+
+    fn pool(&self, name: &str) -> Result<Pool, Failure> {
+        let buffers = self.profile.buffers;
+        let room = self.profile.device.mtu.saturating_add(18).max(2_048);
+        let config = PoolConfig {
+            buffers: buffers.count,
+            cache: buffers.cache,
+            data_room: room,
+            ..PoolConfig::default()
+        };
+        Pool::new(&self.eal, name, config).map_err(Failure::run)
+    }
+
+    /// Two ports back to back with `queues` queue pairs each: the client's and the server's.
+    pub fn ring_pair(&self, queues: u16, burst: Option<u16>) -> Result<[Plug; 2], Failure> {
+        let config = RingPairConfig {
+            queues,
+            ring_size: self.profile.buffers.queue.into(),
+            mtu: self.profile.device.mtu,
+            pools: [self.pool("client")?, self.pool("server")?],
+        };
+        let pair = RingPair::new(&self.eal, "loop", &config).map_err(Failure::run)?;
+        Ok([plug(&pair.a, queues, burst)?, plug(&pair.b, queues, burst)?])
+    }
+
+    /// The port of a server or of a client.
+    pub fn device(&self, role: &Role, burst: Option<u16>, wait: Wait) -> Result<Plug, Failure> {
+        let Device { kind, mtu, checksum_offload, .. } = self.profile.device;
+        let name = role.device.as_deref().unwrap_or_default();
+        let (pool, queue) = (self.pool("buffers")?, self.profile.buffers.queue);
+        let open = || {
+            let device = match kind {
+                Kind::Vdev => EthDev::probe(&self.eal, name),
+                Kind::Ring | Kind::Probed => EthDev::by_name(&self.eal, name),
+            }?;
+            device.start(&EthDevConfig {
+                rx_descriptors: queue,
+                tx_descriptors: queue,
+                mtu: (device.mtu() != mtu).then_some(mtu),
+                offloads: Offloads { rx_checksum: checksum_offload, tx_checksum: checksum_offload },
+                ..EthDevConfig::new(pool.clone())
+            })?;
+            Ok(device)
+        };
+        let device = match wait {
+            Wait::No => open().map_err(Failure::run)?,
+            Wait::ForLink => open_with_peer(open)?,
+        };
+        plug(&device, 1, burst)
+    }
+}
+
+/// Shall a port be waited for until its other end is there?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Yes.
+    ForLink,
+    /// No.
+    No,
+}
+
+/// Opens a device whose driver may want its peer to be there, and waits for the link.
+fn open_with_peer(open: impl Fn() -> Result<EthDev, PortError>) -> Result<EthDev, Failure> {
+    let until = std::time::Instant::now() + LINK_WAIT;
+    let in_time = || {
+        std::thread::sleep(Duration::from_millis(50));
+        std::time::Instant::now() < until
+    };
+    let device = loop {
+        match open() {
+            Ok(device) => break device,
+            // From the beginning again: a driver that has failed to start may not be of use.
+            Err(PortError::Device { step: "starting", .. }) if in_time() => {}
+            Err(error) => {
+                return Err(Failure::Run(format!("{error}; is the server running?")));
+            }
+        }
+    };
+    while !device.link().up {
+        if !in_time() {
+            return Err(Failure::Run(format!(
+                "the link of {} is down: start the server, with the same profile, first",
+                device.name()
+            )));
+        }
+    }
+    Ok(device)
+}
+
+fn plug(device: &EthDev, queues: u16, burst: Option<u16>) -> Result<Plug, Failure> {
+    let mut plug = Plug { queues: Vec::new(), mac: MacAddr(device.mac()) };
+    for index in 0..queues {
+        let mut queue = device.queue_pair(index).map_err(Failure::run)?;
+        if let Some(frames) = burst {
+            queue.set_burst(frames.into());
+        }
+        plug.queues.push(queue);
+    }
+    Ok(plug)
+}
+
+/// Is a privilege there?
+fn check(need: Need, profile: &str) -> Result<(), Failure> {
+    match need {
+        Need::Tap => {
+            const CAP_NET_ADMIN: u32 = 12;
+            let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let effective = status
+                .lines()
+                .find_map(|line| line.strip_prefix("CapEff:"))
+                .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+            if effective.is_some_and(|set| set & 1 << CAP_NET_ADMIN == 0) {
+                return Err(Failure::Run(format!(
+                    "--profile {profile}: a TAP needs CAP_NET_ADMIN: run as root (sudo)"
+                )));
+            }
+            match OpenOptions::new().read(true).write(true).open("/dev/net/tun") {
+                Ok(_) => Ok(()),
+                Err(error) => Err(Failure::Run(format!(
+                    "--profile {profile}: /dev/net/tun cannot be opened ({error}): modprobe tun, \
+                     or give the container the device"
+                ))),
+            }
+        }
+    }
+}
+
+/// The processors for the engines of a loopback run: one for each, or a single one that polls both
+/// sides in turn if there is no other.
+pub fn loopback_processors(common: &Common) -> Result<Vec<u32>, Failure> {
+    let mut allowed = cores::allowed();
+    let wanted = 2 * usize::from(common.cores);
+    let alone = common.cores == 1 && allowed.len() == 1;
+    if wanted > allowed.len() && !alone {
+        return Err(Failure::Arguments(format!(
+            "--cores {}: both sides need {wanted} processors, {} may be used",
+            common.cores,
+            allowed.len()
+        )));
+    }
+    allowed.truncate(wanted);
+    Ok(allowed)
+}
+
+/// The processor of a server: the first.
+pub fn server_processor() -> Vec<u32> {
+    cores::allowed().into_iter().take(1).collect()
+}
+
+/// The processor of a client: the last, so that a server in another process has its own.
+pub fn client_processor() -> Vec<u32> {
+    cores::allowed().into_iter().last().into_iter().collect()
+}

@@ -1,0 +1,147 @@
+//! One side of a run as its counters tell it: the sums over its engines.
+
+use super::engines::Gauges;
+use crate::measure::rate::{Totals, per_second};
+use crate::measure::report::{
+    Bytes, Connections, Cycles, LoopbackSide, Packets, Requests, Side, Syn, TimeWait,
+};
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+/// The engines of one side.
+pub struct SideGauges {
+    /// `client` or `server`.
+    pub name: &'static str,
+    /// Its engines.
+    pub engines: Vec<Gauges>,
+}
+
+/// The totals of a measured window, and its length.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Window {
+    /// What happened in it.
+    pub totals: Totals,
+    /// How long it was.
+    pub span: Duration,
+}
+
+impl SideGauges {
+    fn sum(&self, of: impl Fn(&Gauges) -> u64) -> u64 {
+        self.engines.iter().map(of).sum()
+    }
+
+    /// Running totals, now.
+    pub fn totals(&self) -> Totals {
+        self.engines.iter().fold(Totals::default(), |sum, engine| {
+            let Gauges { tally, metrics, cycles, .. } = engine;
+            sum.plus(&Totals {
+                connections: tally.established.get(),
+                requests: tally.requests.get(),
+                bytes_sent: tally.bytes_sent.get(),
+                bytes_received: tally.bytes_received.get(),
+                packets_rx: metrics.rx_packets.get(),
+                packets_tx: metrics.tx_packets.get(),
+                retransmitted: metrics.tcp.retrans_segs.get(),
+                busy_cycles: cycles.busy.get(),
+                total_cycles: cycles.total.get(),
+            })
+        })
+    }
+
+    /// Connections that have not ended.
+    pub fn open_now(&self) -> u64 {
+        self.sum(|engine| engine.tally.open_now.get())
+    }
+
+    /// Connections that were established.
+    pub fn established(&self) -> u64 {
+        self.sum(|engine| engine.tally.established.get())
+    }
+
+    /// Connections, for a report.
+    pub fn connections(&self, window: &Window) -> Connections {
+        Connections {
+            opened: self.sum(|engine| engine.tally.opened.get()),
+            established: self.established(),
+            closed: self.sum(|engine| engine.tally.closed.get()),
+            failed: self.sum(|engine| engine.tally.failed.get()),
+            reset: self.sum(|engine| engine.tally.reset.get()),
+            per_s: per_second(window.totals.connections, window.span),
+            peak: self.sum(|engine| engine.tally.peak.get()),
+        }
+    }
+
+    /// Requests, for a report.
+    pub fn requests(&self, window: &Window, not_started: u64) -> Requests {
+        Requests::of(&self.totals(), &window.totals, window.span, not_started)
+    }
+
+    /// Payload, for a report.
+    pub fn bytes(&self, window: &Window) -> Bytes {
+        Bytes::of(&self.totals(), &window.totals, window.span)
+    }
+
+    /// What the engines did, for a report. `port_drops` are those that ports counted.
+    pub fn side(&self, window: &Window, tsc_hz: u64, port_drops: &BTreeMap<String, u64>) -> Side {
+        let mut drops = port_drops.clone();
+        let mut tcp = BTreeMap::new();
+        for engine in &self.engines {
+            for (name, count) in engine.metrics.drops.iter() {
+                *drops.entry(name.to_owned()).or_default() += count;
+            }
+            for (name, count) in engine.metrics.tcp.iter() {
+                *tcp.entry(name.to_owned()).or_default() += count;
+            }
+        }
+        Side {
+            packets: Packets::of(&self.totals(), &window.totals, window.span),
+            cycles: Cycles::of(&window.totals, tsc_hz),
+            time_wait: self.time_wait(),
+            syn: syn(&tcp),
+            drops,
+            tcp,
+        }
+    }
+
+    /// All of it, for a report of two sides.
+    pub fn whole(
+        &self,
+        window: &Window,
+        tsc_hz: u64,
+        drops: &BTreeMap<String, u64>,
+    ) -> LoopbackSide {
+        LoopbackSide {
+            connections: self.connections(window),
+            requests: self.requests(window, 0),
+            bytes: self.bytes(window),
+            side: self.side(window, tsc_hz, drops),
+        }
+    }
+
+    fn time_wait(&self) -> TimeWait {
+        TimeWait {
+            current: self.sum(|engine| engine.metrics.time_wait.get()),
+            peak: self.sum(|engine| engine.metrics.time_wait_peak.get()),
+            entered: self.sum(|engine| engine.metrics.tcp.tw_entered.get()),
+            expired: self.sum(|engine| engine.metrics.tcp.tw_expired.get()),
+            reused: self.sum(|engine| engine.metrics.tcp.tw_reused.get()),
+            recycled: self.sum(|engine| engine.metrics.tcp.tw_recycled.get()),
+            rst_ignored: self.sum(|engine| engine.metrics.tcp.tw_rst_ignored.get()),
+            fin_reacked: self.sum(|engine| engine.metrics.tcp.tw_fin_reacked.get()),
+            bytes_per_entry: self.engines.first().map_or(0, |engine| engine.time_wait_bytes),
+        }
+    }
+}
+
+/// Half-open connections by the counters' names; what an engine does not count is 0.
+fn syn(tcp: &BTreeMap<String, u64>) -> Syn {
+    let named = |name: &str| tcp.get(name).copied().unwrap_or(0);
+    Syn {
+        received: named("TCPSynReceived"),
+        cookies_sent: named("SyncookiesSent"),
+        cookies_accepted: named("SyncookiesRecv"),
+        cookies_rejected: named("SyncookiesFailed"),
+        cache_current: named("SynCacheCurrent"),
+        cache_overflow: named("TCPReqQFullDrop"),
+    }
+}

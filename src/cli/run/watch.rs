@@ -1,0 +1,106 @@
+//! The calling thread of a run: waits, tells what happens, and notes when the measured window began
+//! and ended.
+
+use super::side::{SideGauges, Window};
+use crate::cli::Failure;
+use crate::measure::rate::Totals;
+use crate::measure::table::periodic;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How often switches and signals are looked at.
+const TICK: Duration = Duration::from_millis(5);
+
+/// SIGINT and SIGTERM, as a switch. The second signal ends the process at once.
+#[derive(Clone, Debug)]
+pub struct Signals(Arc<AtomicBool>);
+
+impl Signals {
+    /// Takes the signals over.
+    pub fn catch() -> Result<Self, Failure> {
+        let caught = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            flag::register_conditional_shutdown(signal, 128 + signal, caught.clone())
+                .and_then(|_| flag::register(signal, caught.clone()))
+                .map_err(|error| Failure::Run(format!("signals cannot be caught: {error}")))?;
+        }
+        Ok(Signals(caught))
+    }
+
+    /// Has there been one?
+    pub fn caught(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// When to measure and what to tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// When to end; `None` = at a signal.
+    pub duration: Option<Duration>,
+    /// From when on to measure.
+    pub warmup: Duration,
+    /// Time between lines; zero = none.
+    pub period: Duration,
+}
+
+/// Watches sides until the time is over, there is a signal, or `ended_early` says so. Returns the
+/// measured window of each side.
+pub fn watch(
+    timing: &Timing,
+    signals: &Signals,
+    sides: &[&SideGauges],
+    mut ended_early: impl FnMut() -> bool,
+) -> Vec<Window> {
+    let began = Instant::now();
+    let read = || sides.iter().map(|side| side.totals()).collect::<Vec<Totals>>();
+    let mut base = (began, read());
+    let mut warm = timing.warmup.is_zero();
+    let mut last = base.clone();
+    loop {
+        let now = Instant::now();
+        let run = now - began;
+        if !warm && run >= timing.warmup {
+            warm = true;
+            base = (now, read());
+        }
+        if !timing.period.is_zero() && now - last.0 >= timing.period {
+            let totals = read();
+            for ((side, now_at), before) in sides.iter().zip(&totals).zip(&last.1) {
+                let window = now_at.since(before);
+                eprintln!("{}", periodic(run, side.name, &window, now - last.0, side.open_now()));
+            }
+            last = (now, totals);
+        }
+        let over = timing.duration.is_some_and(|duration| run >= duration);
+        if over || signals.caught() || ended_early() {
+            break;
+        }
+        let left = timing.duration.map_or(TICK, |duration| duration.saturating_sub(run));
+        std::thread::sleep(left.min(TICK));
+    }
+    let (end, totals) = (Instant::now(), read());
+    totals
+        .iter()
+        .zip(&base.1)
+        .map(|(now_at, before)| Window { totals: now_at.since(before), span: end - base.0 })
+        .collect()
+}
+
+/// Waits until `done`, at most for `limit`; true if it is done.
+pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let until = Instant::now() + limit;
+    loop {
+        if done() {
+            return true;
+        }
+        if Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

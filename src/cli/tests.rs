@@ -1,0 +1,175 @@
+//! What each mistake on the command line is told.
+
+use super::args::{AppName, Client, Command, Loopback, Server, Workload};
+use super::*;
+use crate::app::workload::{Arrival, CloseBy};
+use core::time::Duration;
+
+fn parse_line(line: &str) -> Result<Request, Failure> {
+    let words = core::iter::once("lastack").chain(line.split_whitespace());
+    parse(words.map(OsString::from))
+}
+
+#[track_caller]
+fn command(line: &str) -> Command {
+    match parse_line(line) {
+        Ok(Request::Run(_, command)) => *command,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn told(line: &str) -> String {
+    let failure = parse_line(line).expect_err(line);
+    assert_eq!(failure.status(), 2, "{line}");
+    let text = failure.to_string();
+    assert!(!text.contains('\n'), "{line}: one line is expected, not {text:?}");
+    text
+}
+
+#[test]
+fn each_bad_value_is_told_with_its_option_and_what_is_allowed() {
+    let time = "a time with its unit is expected, as in 30s, 200ms, 50us or 800ns";
+    for (option, value, allowed) in [
+        ("--msl", "30", time),
+        ("--rto-min", "fast", time),
+        ("--duration", "5min", time),
+        ("--warmup", "-1s", time),
+        ("--stats-period", "x", "seconds are expected, as in 1, 0.5 or 200ms"),
+        ("--address", "198.18.0.1", "prefix length missing: ADDRESS/LENGTH, as in 198.18.0.1/24"),
+        ("--address", "198.18.0.1/40", "prefix length is not a number from 0 to 32"),
+        ("--gateway", "router", "an IPv4 or IPv6 address is expected"),
+        ("--neighbour", "198.18.0.1", "IP=MAC is expected, as in 198.18.0.1=02:00:00:00:00:01"),
+        ("--vlan", "4095", "a number from 1 to 4094 is expected, as in 100 or 10k"),
+        ("--cores", "0", "a number from 1 to 16 is expected, as in 100 or 10k"),
+        ("--burst", "65", "a number from 1 to 64 is expected, as in 100 or 10k"),
+        ("--mss", "40", "a number from 88 to 65495 is expected, as in 100 or 10k"),
+        (
+            "--connect",
+            "198.18.0.2",
+            "ADDR:PORT is expected, as in 198.18.0.2:80 or [2001:db8::2]:80",
+        ),
+        (
+            "--connect",
+            "198.18.0.2:0",
+            "ADDR:PORT is expected, as in 198.18.0.2:80 or [2001:db8::2]:80",
+        ),
+        ("--connections", "0", "a number from 1 to 10000000 is expected, as in 100 or 10k"),
+        ("--rate", "0", "a positive rate is expected, as in 500, 10k or 1.5M/s"),
+        ("--request-size", "0", "a size from 1 to 1G is expected, as in 64, 4k or 1M"),
+        ("--response-size", "2G", "a size from 1 to 1G is expected, as in 64, 4k or 1M"),
+    ] {
+        let line = format!("loopback {option}={value}");
+        assert_eq!(told(&line), format!("{option} {value}: {allowed}"));
+    }
+}
+
+#[test]
+fn each_choice_is_told_with_what_there_is() {
+    for (line, text) in [
+        ("loopback --time-wait never", "--time-wait never: expected strict or reuse or off"),
+        ("loopback --rfc1337 yes", "--rfc1337 yes: expected on or off"),
+        ("loopback --congestion bbr", "--congestion bbr: expected newreno"),
+        ("loopback --workload x", "--workload x: expected crr or rr"),
+        ("loopback --rate 5 --arrival x", "--arrival x: expected fixed or poisson"),
+        ("loopback --close x", "--close x: expected client or server or reset"),
+        ("server --app ftp", "--app ftp: expected echo or discard or chargen or http or rr"),
+    ] {
+        assert_eq!(told(line), text);
+    }
+}
+
+#[test]
+fn other_mistakes() {
+    for (line, text) in [
+        ("", "a command is expected: loopback, server or client (see `lastack --help`)"),
+        ("sever", "sever: no such command: loopback, server or client is expected"),
+        ("loopback --conections 5", "--conections: no such option: did you mean --connections?"),
+        (
+            "server --zzz",
+            "--zzz: no such option: see `lastack COMMAND --help`; EAL options go before `--`",
+        ),
+        ("loopback --arrival fixed", "--rate is needed"),
+        ("loopback --msl 1s --msl 2s", "--msl is given twice: once is expected"),
+        ("loopback --msl", "--msl without a value: a value is expected"),
+        ("loopback --pipeline 2", "--pipeline: crr has 1 request under way; use --workload rr"),
+        (
+            "client --requests-per-connection 5",
+            "--requests-per-connection: crr makes 1 on each connection; use --workload rr",
+        ),
+        ("loopback --duration 0s", "--duration 0: a time above zero is expected"),
+        (
+            "loopback --duration 2s --warmup 2s",
+            "--warmup: a time shorter than --duration is expected",
+        ),
+        ("client --warmup 10s", "--warmup: a time shorter than --duration is expected"),
+    ] {
+        assert_eq!(told(line), text);
+    }
+}
+
+#[test]
+fn eal_options_are_kept_apart() {
+    let line = "--no-huge -m 64 -- loopback --cores 2";
+    let Ok(Request::Run(eal, command)) = parse_line(line) else { panic!("{line}") };
+    assert_eq!(eal, ["--no-huge", "-m", "64"]);
+    let Command::Loopback(Loopback { common, .. }) = *command else { panic!("{line}") };
+    assert_eq!(common.cores, 2);
+}
+
+#[test]
+fn options_mean_what_they_say() {
+    let line = "client --profile memif --workload rr --rate 10k/s --arrival poisson --pipeline 4 \
+                --requests-per-connection 7 --close reset --msl 500ms --time-wait strict --rfc1337 off \
+                --max-connections 1M --timestamps off --window-scale off --mss 1400 --rto-min 5ms \
+                --request-size 2k --neighbour 2001:db8::9=02:00:00:00:00:09";
+    let Command::Client(Client { common, load, shape }) = command(line) else { panic!("{line}") };
+    assert_eq!(load.workload, Workload::Rr);
+    assert_eq!(load.pace(), Some((10_000.0, Arrival::Poisson)));
+    assert_eq!((load.requests_per_connection(), load.close()), (Some(7), CloseBy::Reset));
+    assert_eq!((shape.shape().request_size, shape.shape().response_size), (2_048, 64));
+    assert_eq!(common.neighbour[0].1.to_string(), "02:00:00:00:00:09");
+    let (mut tcp, mut limits) = (crate::tcp::Config::default(), crate::engine::Limits::default());
+    common.tcp.apply(&mut tcp, &mut limits);
+    assert_eq!((tcp.msl, tcp.rto_min), (Duration::from_millis(500), Duration::from_millis(5)));
+    assert_eq!(tcp.time_wait, crate::tcp::TimeWaitPolicy::Strict);
+    assert!(!tcp.rfc1337 && !tcp.timestamps && !tcp.window_scale);
+    assert_eq!((tcp.mss, limits.max_connections), (Some(1_400), 1_000_000));
+}
+
+#[test]
+fn what_is_not_said_stays_as_it_is() {
+    let Command::Server(Server { common, app, port, .. }) = command("server --profile tap") else {
+        panic!("a server")
+    };
+    assert_eq!((app, port, app.port()), (AppName::Http, None, 80));
+    assert_eq!(common.duration, None);
+    let (mut tcp, mut limits) = (crate::tcp::Config::default(), crate::engine::Limits::default());
+    common.tcp.apply(&mut tcp, &mut limits);
+    assert_eq!(tcp, crate::tcp::Config::default());
+    assert_eq!(limits, crate::engine::Limits::default());
+    let Command::Client(Client { load, .. }) = command("client") else { panic!("a client") };
+    assert_eq!((load.requests_per_connection(), load.pace()), (Some(1), None));
+    let Command::Client(Client { load, .. }) = command("client --workload rr") else {
+        panic!("a client")
+    };
+    assert_eq!(load.requests_per_connection(), None);
+}
+
+#[test]
+fn help_and_version_go_to_the_standard_output() {
+    for line in ["--help", "--version", "loopback --help", "server -h", "help client"] {
+        assert!(matches!(parse_line(line), Ok(Request::Show(text)) if !text.is_empty()), "{line}");
+    }
+    // Defaults that help tells of are those in force.
+    let Ok(Request::Show(help)) = parse_line("loopback --help") else { panic!("help") };
+    let (tcp, limits) = (crate::tcp::Config::default(), crate::engine::Limits::default());
+    for default in [
+        format!("[default: {}s]", tcp.msl.as_secs()),
+        format!("[default: {}ms]", tcp.rto_min.as_millis()),
+        format!("[default: {}]", limits.max_connections),
+        format!("[default: {}]", limits.max_time_wait),
+    ] {
+        assert!(help.contains(&default), "{default}");
+    }
+}

@@ -1,0 +1,436 @@
+//! The result of a run: the object that `--json` writes.
+//!
+//! Keys are fixed; more may come to stand beside them. Times are nanoseconds, rates are for a second
+//! of the measured window.
+//!
+//! Counts (connections, requests, bytes, packets, drops, `tcp`) are of the whole run, so that they
+//! add up with one another. Rates, cycles and histograms are of the measured window alone: from the
+//! end of the warm-up to the moment when no more work was begun. A request that was under way at
+//! that moment is still waited for and recorded, else the slowest would be missing.
+
+use super::histogram::Summary;
+use super::rate::{Totals, per_second, ratio};
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version of the shape below.
+pub const SCHEMA: u32 = 1;
+
+/// The result of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The version of the program that made the report.
+    pub version: String,
+    /// `loopback`, `server` or `client`.
+    pub command: String,
+    /// The workload, or for a server its application.
+    pub workload: String,
+    /// The profile's name.
+    pub profile: String,
+    /// Engines on each side.
+    pub cores: u32,
+    /// Length of the measured window in seconds.
+    pub duration_s: f64,
+    /// Did the client keep to a schedule of its own?
+    #[serde(rename = "loop")]
+    pub pacing: Pacing,
+    /// Connections, as the client counts them (a server without a client: as the server does).
+    pub connections: Connections,
+    /// Requests.
+    pub requests: Requests,
+    /// Payload.
+    pub bytes: Bytes,
+    /// Intended start to the last octet of the response; `None` unless the loop is open.
+    pub latency: Option<Summary>,
+    /// Request sent to the last octet of the response.
+    pub service: Option<Summary>,
+    /// SYN sent to established.
+    pub connect: Option<Summary>,
+    /// Our FIN to the final state.
+    pub close: Option<Summary>,
+    /// What the engines of the only side did (commands `server` and `client`).
+    #[serde(flatten)]
+    pub side: Option<Side>,
+    /// What the client's engines did (command `loopback`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<LoopbackSide>,
+    /// What the server's engines did (command `loopback`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<LoopbackSide>,
+}
+
+/// Who decides when a request starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pacing {
+    /// The answer to the one before: there is only service time.
+    Closed,
+    /// A schedule: latency counts from the intended start.
+    Open,
+    /// The peer: this side only serves.
+    Peer,
+}
+
+/// Connections over the whole run. `opened = closed + failed + reset + still open`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Connections {
+    /// Begun; at a server, accepted.
+    pub opened: u64,
+    /// Established.
+    pub established: u64,
+    /// Ended in an orderly way, a FIN from each side.
+    pub closed: u64,
+    /// Refused, unreachable, timed out, or given up.
+    pub failed: u64,
+    /// Ended by a RST, from either side.
+    pub reset: u64,
+    /// Established in a second of the measured window.
+    pub per_s: f64,
+    /// Most at one time.
+    pub peak: u64,
+}
+
+/// Requests and their responses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Requests {
+    /// Answered to the last octet, in the whole run.
+    pub completed: u64,
+    /// In a second of the measured window.
+    pub per_s: f64,
+    /// Due by the schedule before the end, but never begun, for want of a free connection. Their
+    /// waiting is in no histogram: with more than a few of them the rate was too high.
+    pub not_started: u64,
+}
+
+/// Payload octets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bytes {
+    /// Sent in the whole run.
+    pub sent: u64,
+    /// Received in the whole run.
+    pub received: u64,
+    /// Sent in a second of the measured window.
+    pub sent_per_s: f64,
+    /// Received in a second of the measured window.
+    pub received_per_s: f64,
+}
+
+/// What the engines of one side did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Side {
+    /// Frames.
+    pub packets: Packets,
+    /// Clock cycles.
+    pub cycles: Cycles,
+    /// TIME-WAIT.
+    pub time_wait: TimeWait,
+    /// Half-open connections.
+    pub syn: Syn,
+    /// Frames that went no further, by reason.
+    pub drops: BTreeMap<String, u64>,
+    /// TCP counters under `nstat`'s names.
+    pub tcp: BTreeMap<String, u64>,
+}
+
+/// One side of a loopback run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoopbackSide {
+    /// Connections as this side counts them.
+    pub connections: Connections,
+    /// Requests as this side counts them.
+    pub requests: Requests,
+    /// Payload as this side counts it.
+    pub bytes: Bytes,
+    /// What its engines did.
+    #[serde(flatten)]
+    pub side: Side,
+}
+
+/// Frames over the whole run, and their rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Packets {
+    /// Received.
+    pub rx: u64,
+    /// Sent.
+    pub tx: u64,
+    /// Received in a second of the measured window.
+    pub rx_per_s: f64,
+    /// Sent in a second of the measured window.
+    pub tx_per_s: f64,
+}
+
+/// Cycles of the time stamp counter, in the measured window.
+///
+/// Only polls that received, sent or fired something count as busy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cycles {
+    /// Cycles in a second.
+    pub tsc_hz: u64,
+    /// Busy part, from 0 to 1.
+    pub busy: f64,
+    /// Busy cycles for each frame received or sent.
+    pub per_packet: f64,
+    /// Busy cycles for each request.
+    pub per_request: f64,
+    /// Busy cycles for each connection established.
+    pub per_connection: f64,
+}
+
+impl Cycles {
+    /// The cycles of a measured window.
+    pub fn of(window: &Totals, tsc_hz: u64) -> Self {
+        let each = |count| ratio(window.busy_cycles, count);
+        Cycles {
+            tsc_hz,
+            busy: window.busy(),
+            per_packet: each(window.packets_rx + window.packets_tx),
+            per_request: each(window.requests),
+            per_connection: each(window.connections),
+        }
+    }
+}
+
+/// TIME-WAIT over the whole run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TimeWait {
+    /// Entries at the end.
+    pub current: u64,
+    /// Most entries at one time.
+    pub peak: u64,
+    /// Connections that entered.
+    pub entered: u64,
+    /// Entries whose 2·MSL ran out.
+    pub expired: u64,
+    /// Entries reopened by an acceptable SYN (RFC 6191).
+    pub reused: u64,
+    /// Entries given up because the limit was reached.
+    pub recycled: u64,
+    /// RSTs ignored (RFC 1337).
+    pub rst_ignored: u64,
+    /// Repeated FINs acknowledged again.
+    pub fin_reacked: u64,
+    /// Memory of one IPv4 entry in octets, its table slot and wheel link included.
+    pub bytes_per_entry: u64,
+}
+
+/// Half-open connections over the whole run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Syn {
+    /// SYNs received by listeners.
+    pub received: u64,
+    /// SYN cookies sent.
+    pub cookies_sent: u64,
+    /// SYN cookies that came back and were good.
+    pub cookies_accepted: u64,
+    /// SYN cookies that came back and were not.
+    pub cookies_rejected: u64,
+    /// Entries of the SYN cache at the end.
+    pub cache_current: u64,
+    /// SYNs that found the SYN cache full.
+    pub cache_overflow: u64,
+}
+
+impl Requests {
+    /// Of `whole` run, with the rate of its `window`.
+    pub fn of(whole: &Totals, window: &Totals, span: Duration, not_started: u64) -> Self {
+        Requests {
+            completed: whole.requests,
+            per_s: per_second(window.requests, span),
+            not_started,
+        }
+    }
+}
+
+impl Bytes {
+    /// Of `whole` run, with the rates of its `window`.
+    pub fn of(whole: &Totals, window: &Totals, span: Duration) -> Self {
+        Bytes {
+            sent: whole.bytes_sent,
+            received: whole.bytes_received,
+            sent_per_s: per_second(window.bytes_sent, span),
+            received_per_s: per_second(window.bytes_received, span),
+        }
+    }
+}
+
+impl Packets {
+    /// Of `whole` run, with the rates of its `window`.
+    pub fn of(whole: &Totals, window: &Totals, span: Duration) -> Self {
+        Packets {
+            rx: whole.packets_rx,
+            tx: whole.packets_tx,
+            rx_per_s: per_second(window.packets_rx, span),
+            tx_per_s: per_second(window.packets_tx, span),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn side() -> Side {
+        Side {
+            drops: BTreeMap::from([("checksum".to_owned(), 1)]),
+            tcp: BTreeMap::from([("RetransSegs".to_owned(), 2)]),
+            ..Side::default()
+        }
+    }
+
+    fn report() -> Report {
+        Report {
+            schema: SCHEMA,
+            version: "0.1.0".to_owned(),
+            command: "client".to_owned(),
+            workload: "crr".to_owned(),
+            profile: "ring".to_owned(),
+            cores: 1,
+            duration_s: 5.0,
+            pacing: Pacing::Open,
+            connections: Connections::default(),
+            requests: Requests::default(),
+            bytes: Bytes::default(),
+            latency: Some(Summary::default()),
+            service: Some(Summary::default()),
+            connect: Some(Summary::default()),
+            close: Some(Summary::default()),
+            side: Some(side()),
+            client: None,
+            server: None,
+        }
+    }
+
+    #[track_caller]
+    fn has(object: &Value, keys: &[&str]) {
+        for key in keys {
+            assert!(object.get(key).is_some(), "{key} is missing in {object}");
+        }
+    }
+
+    const TOP: &[&str] = &[
+        "schema",
+        "version",
+        "command",
+        "workload",
+        "profile",
+        "cores",
+        "duration_s",
+        "loop",
+        "connections",
+        "requests",
+        "bytes",
+        "latency",
+        "service",
+        "connect",
+        "close",
+    ];
+    const SIDE: &[&str] = &["packets", "cycles", "time_wait", "syn", "drops", "tcp"];
+
+    fn has_side_keys(object: &Value) {
+        has(object, SIDE);
+        has(&object["packets"], &["rx", "tx", "rx_per_s", "tx_per_s"]);
+        has(&object["cycles"], &["tsc_hz", "busy", "per_packet", "per_request", "per_connection"]);
+        has(
+            &object["time_wait"],
+            &[
+                "current",
+                "peak",
+                "entered",
+                "expired",
+                "reused",
+                "recycled",
+                "rst_ignored",
+                "fin_reacked",
+                "bytes_per_entry",
+            ],
+        );
+        has(
+            &object["syn"],
+            &[
+                "received",
+                "cookies_sent",
+                "cookies_accepted",
+                "cookies_rejected",
+                "cache_current",
+                "cache_overflow",
+            ],
+        );
+        assert_eq!(object["drops"]["checksum"], 1);
+        assert_eq!(object["tcp"]["RetransSegs"], 2);
+    }
+
+    #[test]
+    fn keys_of_one_side() {
+        let value = serde_json::to_value(report()).unwrap();
+        has(&value, TOP);
+        has_side_keys(&value);
+        assert_eq!(value["schema"], 1);
+        assert_eq!(value["loop"], "open");
+        has(
+            &value["connections"],
+            &["opened", "established", "closed", "failed", "reset", "per_s", "peak"],
+        );
+        has(&value["requests"], &["completed", "per_s"]);
+        has(&value["bytes"], &["sent", "received", "sent_per_s", "received_per_s"]);
+        for histogram in ["latency", "service", "connect", "close"] {
+            has(
+                &value[histogram],
+                &["count", "min", "mean", "p50", "p90", "p99", "p99_9", "p99_99", "max"],
+            );
+        }
+        assert!(value.get("client").is_none() && value.get("server").is_none());
+    }
+
+    #[test]
+    fn keys_of_both_sides() {
+        let sides = LoopbackSide { side: side(), ..LoopbackSide::default() };
+        let both = Report {
+            side: None,
+            client: Some(sides.clone()),
+            server: Some(sides),
+            latency: None,
+            pacing: Pacing::Closed,
+            ..report()
+        };
+        let value = serde_json::to_value(both).unwrap();
+        has(&value, TOP);
+        assert!(value["latency"].is_null(), "a closed loop has no latency from intended starts");
+        assert!(value.get("packets").is_none());
+        for name in ["client", "server"] {
+            has_side_keys(&value[name]);
+            has(&value[name], &["connections", "requests", "bytes"]);
+        }
+    }
+
+    #[test]
+    fn a_report_is_read_back_as_it_was_written() {
+        let mut one = report();
+        one.connections.opened = 7;
+        let text = serde_json::to_string(&one).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), one);
+        let both = Report { client: Some(LoopbackSide::default()), side: None, ..one };
+        let text = serde_json::to_string(&both).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), both);
+    }
+
+    #[test]
+    fn cycles_are_of_the_window() {
+        let window = Totals {
+            connections: 10,
+            requests: 20,
+            packets_rx: 30,
+            packets_tx: 70,
+            busy_cycles: 1_000,
+            total_cycles: 4_000,
+            ..Totals::default()
+        };
+        let cycles = Cycles::of(&window, 2_600_000_000);
+        assert_eq!((cycles.busy, cycles.per_packet), (0.25, 10.0));
+        assert_eq!((cycles.per_request, cycles.per_connection), (50.0, 100.0));
+        assert_eq!(Cycles::of(&Totals::default(), 1).per_request, 0.0);
+    }
+}

@@ -1,0 +1,275 @@
+//! Reports for people: a table at the end, a line now and then.
+
+use super::histogram::{Summary, human_ns};
+use super::rate::{Totals, human, per_second};
+use super::report::{
+    Bytes, Connections, Cycles, LoopbackSide, Pacing, Packets, Report, Requests, Side, TimeWait,
+};
+use core::fmt::Write;
+use core::time::Duration;
+
+/// Width of the column of names.
+const NAME: usize = 12;
+
+/// The table that a run ends with.
+pub fn table(report: &Report) -> String {
+    let mut out = String::new();
+    let cores =
+        if report.cores == 1 { "1 core".to_owned() } else { format!("{} cores", report.cores) };
+    let side_cores = if report.client.is_some() { " a side" } else { "" };
+    let pacing = match report.pacing {
+        Pacing::Closed => ", closed loop",
+        Pacing::Open => ", open loop",
+        Pacing::Peer => "",
+    };
+    line(
+        &mut out,
+        format_args!(
+            "{} {}: profile {}, {cores}{side_cores}{pacing}, {:.2} s measured",
+            report.command, report.workload, report.profile, report.duration_s
+        ),
+    );
+    latencies(&mut out, report);
+    row(&mut out, "connections", &connections(&report.connections));
+    row(&mut out, "requests", &requests(&report.requests));
+    match (&report.side, &report.client, &report.server) {
+        (Some(side), ..) => {
+            row(&mut out, "bytes", &bytes(&report.bytes));
+            sides(&mut out, "", side);
+        }
+        (None, client, server) => {
+            for (name, side) in [("client", client), ("server", server)] {
+                if let Some(LoopbackSide { bytes: payload, side, .. }) = side {
+                    line(&mut out, format_args!("{name}"));
+                    row(&mut out, "  bytes", &bytes(payload));
+                    sides(&mut out, "  ", side);
+                }
+            }
+        }
+    }
+    out
+}
+
+/// The line that tells, every so often, what happened since the last one.
+pub fn periodic(
+    at: Duration,
+    side: &str,
+    window: &Totals,
+    span: Duration,
+    open_now: u64,
+) -> String {
+    let rate = |amount| human(per_second(amount, span));
+    let megabits = |octets: u64| per_second(octets * 8, span) / 1e6;
+    format!(
+        "{:7.1} s {side:<6} conn/s {:>8}  req/s {:>8}  open {:>7}  rx {:>8} pps {:>8.1} Mbit/s  tx {:>8} pps {:>8.1} Mbit/s  retrans {}  busy {:.0} %",
+        at.as_secs_f64(),
+        rate(window.connections),
+        rate(window.requests),
+        open_now,
+        rate(window.packets_rx),
+        megabits(window.bytes_received),
+        rate(window.packets_tx),
+        megabits(window.bytes_sent),
+        window.retransmitted,
+        window.busy() * 100.0,
+    )
+}
+
+fn line(out: &mut String, text: core::fmt::Arguments<'_>) {
+    writeln!(out, "{text}").expect("writing to a string cannot fail");
+}
+
+fn row(out: &mut String, name: &str, text: &str) {
+    line(out, format_args!("{name:<NAME$}{text}"));
+}
+
+/// The latency table, with a row for each histogram that has anything in it.
+fn latencies(out: &mut String, report: &Report) {
+    let rows: Vec<(&str, Summary)> = [
+        ("latency", report.latency),
+        ("service", report.service),
+        ("connect", report.connect),
+        ("close", report.close),
+    ]
+    .into_iter()
+    .filter_map(|(name, summary)| summary.filter(|s| s.count > 0).map(|s| (name, s)))
+    .collect();
+    if rows.is_empty() {
+        return;
+    }
+    line(
+        out,
+        format_args!(
+            "{:<NAME$}{:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
+            "", "count", "min", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "max"
+        ),
+    );
+    for (name, summary) in rows {
+        let Summary { count, min, mean, p50, p90, p99, p99_9, p99_99, max } = summary;
+        let [min, p50, p90, p99, p99_9, p99_99, max] =
+            [min, p50, p90, p99, p99_9, p99_99, max].map(|nanos| human_ns(nanos as f64));
+        let mean = human_ns(mean);
+        line(
+            out,
+            format_args!(
+                "{name:<NAME$}{count:>10} {min:>10} {mean:>10} {p50:>10} {p90:>10} {p99:>10} {p99_9:>10} {p99_99:>10} {max:>10}"
+            ),
+        );
+    }
+    if report.pacing == Pacing::Closed {
+        line(
+            out,
+            format_args!(
+                "closed loop: no request waits for its turn, so there is only service time"
+            ),
+        );
+    }
+}
+
+fn connections(of: &Connections) -> String {
+    let Connections { opened, established, closed, failed, reset, per_s, peak } = of;
+    format!(
+        "{} /s  opened {opened}  established {established}  closed {closed}  failed {failed}  reset {reset}  peak {peak}",
+        human(*per_s)
+    )
+}
+
+fn requests(of: &Requests) -> String {
+    let Requests { completed, per_s, not_started } = of;
+    let mut text = format!("{} /s  completed {completed}", human(*per_s));
+    if *not_started > 0 {
+        let _ = write!(
+            text,
+            "  NOT STARTED {not_started}: the rate is more than the connections carry"
+        );
+    }
+    text
+}
+
+fn bytes(of: &Bytes) -> String {
+    let Bytes { sent, received, sent_per_s, received_per_s } = of;
+    format!(
+        "sent {sent} ({:.1} Mbit/s)  received {received} ({:.1} Mbit/s)",
+        sent_per_s * 8.0 / 1e6,
+        received_per_s * 8.0 / 1e6
+    )
+}
+
+fn sides(out: &mut String, indent: &str, side: &Side) {
+    let Side { packets, cycles, time_wait, syn: _, drops, tcp } = side;
+    let named = |name: &str| format!("{indent}{name}");
+    let Packets { rx, tx, rx_per_s, tx_per_s } = packets;
+    let text = format!("rx {rx} ({} pps)  tx {tx} ({} pps)", human(*rx_per_s), human(*tx_per_s));
+    row(out, &named("packets"), &text);
+    let Cycles { tsc_hz, busy, per_packet, per_request, per_connection } = cycles;
+    let text = format!(
+        "{per_packet:.0} /packet  {per_request:.0} /request  {per_connection:.0} /connection  busy {:.0} %  at {:.2} GHz",
+        busy * 100.0,
+        *tsc_hz as f64 / 1e9
+    );
+    row(out, &named("cycles"), &text);
+    let TimeWait { current, peak, entered, expired, reused, recycled, .. } = time_wait;
+    if *entered > 0 {
+        let text = format!(
+            "entered {entered}  now {current}  peak {peak}  expired {expired}  reused {reused}  recycled {recycled}"
+        );
+        row(out, &named("time-wait"), &text);
+    }
+    for (name, counts) in [("drops", drops), ("tcp", tcp)] {
+        let text: Vec<String> = counts
+            .iter()
+            .filter(|(_, count)| **count > 0)
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        if !text.is_empty() {
+            row(out, &named(name), &text.join("  "));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::report::SCHEMA;
+    use std::collections::BTreeMap;
+
+    fn report(pacing: Pacing) -> Report {
+        let summary = Summary {
+            count: 1_000,
+            min: 900,
+            mean: 2_500.0,
+            p50: 2_000,
+            p90: 5_000,
+            p99: 1_500_000,
+            p99_9: 2_000_000,
+            p99_99: 2_000_000,
+            max: 3_000_000_000,
+        };
+        Report {
+            schema: SCHEMA,
+            version: "0".to_owned(),
+            command: "client".to_owned(),
+            workload: "crr".to_owned(),
+            profile: "ring".to_owned(),
+            cores: 1,
+            duration_s: 5.0,
+            pacing,
+            connections: Connections { opened: 12, per_s: 2.5, ..Connections::default() },
+            requests: Requests { completed: 10, per_s: 2.0, not_started: 3 },
+            bytes: Bytes::default(),
+            latency: None,
+            service: Some(summary),
+            connect: Some(Summary::default()),
+            close: None,
+            side: Some(Side {
+                drops: BTreeMap::from([("checksum".to_owned(), 1), ("vlan".to_owned(), 0)]),
+                ..Side::default()
+            }),
+            client: None,
+            server: None,
+        }
+    }
+
+    #[test]
+    fn table_shows_what_there_is_and_nothing_else() {
+        let text = table(&report(Pacing::Closed));
+        let service = text.lines().find(|line| line.starts_with("service")).unwrap();
+        let fields: Vec<&str> = service.split_whitespace().collect();
+        assert_eq!(fields[1..6], ["1000", "900", "ns", "2.50", "us"]);
+        assert!(service.ends_with("3.00 s"));
+        let header = text.lines().nth(1).unwrap();
+        assert_eq!(header.len(), service.len(), "columns are aligned");
+        assert!(text.contains("closed loop"));
+        assert!(!text.lines().any(|line| line.starts_with("connect ")), "nothing was recorded");
+        assert!(text.contains("checksum 1") && !text.contains("vlan"));
+        assert!(text.contains("NOT STARTED 3"));
+    }
+
+    #[test]
+    fn loopback_shows_both_sides() {
+        let both = Report {
+            side: None,
+            client: Some(LoopbackSide::default()),
+            server: Some(LoopbackSide::default()),
+            ..report(Pacing::Open)
+        };
+        let text = table(&both);
+        assert!(text.contains("\nclient\n") && text.contains("\nserver\n"), "{text}");
+        assert!(text.contains("1 core a side, open loop"));
+    }
+
+    #[test]
+    fn periodic_line_is_of_its_interval() {
+        let window = Totals {
+            requests: 500_000,
+            bytes_sent: 1_250_000,
+            busy_cycles: 1,
+            total_cycles: 2,
+            ..Totals::default()
+        };
+        let text =
+            periodic(Duration::from_secs(3), "client", &window, Duration::from_millis(500), 4);
+        assert!(text.contains("req/s   1.00 M"), "{text}");
+        assert!(text.contains("20.0 Mbit/s") && text.contains("busy 50 %"), "{text}");
+    }
+}
