@@ -77,6 +77,16 @@ impl fmt::Debug for Instant {
     }
 }
 
+/// A clock that engines live by.
+pub trait Clock {
+    /// The time.
+    fn now(&self) -> Instant;
+    /// A count of cycles, for the share of time that work takes; 0 where there is none.
+    fn cycles(&self) -> u64;
+    /// Cycles in a second; 0 where there are none.
+    fn hz(&self) -> u64;
+}
+
 /// The nanoseconds of a duration, at most `u64::MAX`.
 pub fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)

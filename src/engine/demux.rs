@@ -75,7 +75,8 @@ impl Stack {
 
     fn backlog_is_full(&self, listener: ListenerId) -> bool {
         let full = |l: &super::listener::Listener| l.backlog >= l.options.backlog;
-        self.listeners.get(listener).is_none_or(full) || self.conns.len() as u32 >= self.conns.limit()
+        self.listeners.get(listener).is_none_or(full)
+            || self.conns.len() as u32 >= self.conns.limit()
     }
 
     /// How a connection of this 4-tuple begins.
@@ -92,7 +93,8 @@ impl Stack {
         tcp.stop_timers();
         tcp.state = State::TimeWait;
         if owes_ack {
-            let bare = last_ack(&TimeWait::<crate::tcp::time_wait::PairV6>::new(&farewell, 0), self.now);
+            let bare =
+                last_ack(&TimeWait::<crate::tcp::time_wait::PairV6>::new(&farewell, 0), self.now);
             self.send_bare_for(index, &bare);
         }
         if self.config.time_wait != TimeWaitPolicy::Off {
@@ -204,7 +206,10 @@ enum Outcome {
     Answer(Bare),
     Kill,
     /// Open a new incarnation, or if nobody listens answer as to any old segment.
-    Reopen { old_snd_nxt: SeqNumber, otherwise: Bare },
+    Reopen {
+        old_snd_nxt: SeqNumber,
+        otherwise: Bare,
+    },
 }
 
 fn judge<A: Addresses>(

@@ -340,9 +340,10 @@ impl Stack {
     #[inline]
     fn is_still(&self, found: (Kind, u32), staged: &Staged) -> bool {
         match found {
-            (Kind::Connection, index) => self.conns.get(index).is_some_and(|block| {
-                !block.is(Mark::Detached) && block.tcp.tuple == staged.tuple
-            }),
+            (Kind::Connection, index) => self
+                .conns
+                .get(index)
+                .is_some_and(|block| !block.is(Mark::Detached) && block.tcp.tuple == staged.tuple),
             _ => false, // rare enough to look it up again
         }
     }

@@ -53,8 +53,7 @@ pub(super) fn write_segment(
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
             // an atomic datagram: its identification may be anything (RFC 6864 §4.1)
             let (protocol, ttl, tos, ident) = (PROTOCOL_TCP, TTL, 0, 0);
-            let header =
-                Ipv4Header { src, dst, protocol, ttl, tos, ident, dont_fragment: true };
+            let header = Ipv4Header { src, dst, protocol, ttl, tos, ident, dont_fragment: true };
             match checksums {
                 Checksums::Software => header.write(l3, l4_len),
                 Checksums::Offloaded => header.write_for_offload(l3, l4_len),

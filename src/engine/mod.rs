@@ -38,6 +38,6 @@ pub use error::Error;
 pub use info::TcpInfo;
 pub use listener::{ListenOptions, ListenerId};
 pub use metrics::Metrics;
-pub use runner::{Clock, Cycles, Runner};
+pub use runner::{Cycles, Runner};
 pub use socket::{Closing, ConnectOptions, Readiness, Sockets};
 pub use stack::{ConnId, Stack};

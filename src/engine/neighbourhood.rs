@@ -11,7 +11,7 @@ use crate::wire::icmpv4::Icmpv4;
 use crate::wire::icmpv6::{self, Icmpv6};
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::Ipv6;
-use crate::wire::{Malformed, MacAddr, checksum};
+use crate::wire::{MacAddr, Malformed, checksum};
 use core::mem;
 
 /// Where the segments of a connection go.
@@ -118,9 +118,8 @@ impl Stack {
             match event {
                 Event::Ask { ip, to } => {
                     let (link, source) = (self.link, self.routes.source_for(ip));
-                    let write = |room: &mut [u8]| {
-                        write_neighbour_request(room, link, to, source?, ip)
-                    };
+                    let write =
+                        |room: &mut [u8]| write_neighbour_request(room, link, to, source?, ip);
                     if !self.control.push(write) {
                         self.metrics.drops.control_queue.bump();
                     }

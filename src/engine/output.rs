@@ -6,10 +6,10 @@ use super::neighbourhood::NextHop;
 use super::stack::{Mark, Stack, context};
 use crate::port::TxOffload;
 use crate::tcp::{CloseReason, Outgoing, State, Tuple};
+use crate::wire::MacAddr;
 use crate::wire::options::{Options, Timestamps};
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::{Flags, Segment};
-use crate::wire::MacAddr;
 
 /// What a segment without payload says.
 pub(super) struct Bare {

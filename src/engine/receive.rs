@@ -11,7 +11,7 @@ use crate::wire::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ether
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::Ipv6;
 use crate::wire::tcp::Segment;
-use crate::wire::{Malformed, MacAddr, PROTOCOL_ICMPV4, PROTOCOL_ICMPV6, PROTOCOL_TCP, checksum};
+use crate::wire::{MacAddr, Malformed, PROTOCOL_ICMPV4, PROTOCOL_ICMPV6, PROTOCOL_TCP, checksum};
 use core::hint::black_box;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -208,7 +208,8 @@ impl Stack {
 /// May a segment come from this address (RFC 9293 MUST-57; RFC 1122 §3.2.1.3)?
 #[inline]
 fn is_unicast(addr: IpAddr) -> bool {
-    let ipv4 = |addr: Ipv4Addr| !(addr.is_multicast() || addr.is_broadcast() || addr.octets()[0] == 0);
+    let ipv4 =
+        |addr: Ipv4Addr| !(addr.is_multicast() || addr.is_broadcast() || addr.octets()[0] == 0);
     let ipv6 = |addr: Ipv6Addr| !(addr.is_multicast() || addr.is_unspecified());
     match addr {
         IpAddr::V4(addr) => ipv4(addr),

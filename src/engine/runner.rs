@@ -4,18 +4,8 @@ use super::app::App;
 use super::dispatch::Engine;
 use crate::port::Port;
 use crate::tcp::Counter;
-use crate::time::Instant;
+use crate::time::Clock;
 use std::sync::Arc;
-
-/// A clock that engines live by.
-pub trait Clock {
-    /// The time.
-    fn now(&self) -> Instant;
-    /// A count of cycles, for the share of time that work takes; 0 where there is none.
-    fn cycles(&self) -> u64;
-    /// Cycles in a second; 0 where there are none.
-    fn hz(&self) -> u64;
-}
 
 /// How many cycles went into what, readable from another thread.
 #[derive(Debug, Default)]

@@ -28,11 +28,7 @@ pub struct KeepAlive {
 impl Default for KeepAlive {
     /// Two hours (RFC 9293 §3.8.4), then 9 probes 75 s apart.
     fn default() -> Self {
-        KeepAlive {
-            idle: Duration::from_secs(7_200),
-            interval: Duration::from_secs(75),
-            count: 9,
-        }
+        KeepAlive { idle: Duration::from_secs(7_200), interval: Duration::from_secs(75), count: 9 }
     }
 }
 
@@ -135,7 +131,8 @@ mod tests {
 
     #[test]
     fn scale_just_fits_the_buffer() {
-        let with = |receive_buffer| Config { receive_buffer, ..Config::default() }.scale_for_buffer();
+        let with =
+            |receive_buffer| Config { receive_buffer, ..Config::default() }.scale_for_buffer();
         assert_eq!(with(65_535), 0);
         assert_eq!(with(65_536), 1);
         assert_eq!(with(1 << 20), 5);

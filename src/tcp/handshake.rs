@@ -2,8 +2,8 @@
 
 use super::acceptable::millis;
 use super::config::Config;
-use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
 use super::congestion::NewReno;
+use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
 use super::state::{State, StateEvent};
 use crate::time::Instant;
 use crate::wire::options::{Options, Timestamps};

@@ -1,7 +1,7 @@
 //! Segment text and FIN: RFC 9293 §3.10.7.4, seventh and eighth check; RFC 5681 §4.2 (when to ACK).
 
-use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
 use super::buffer::CHUNK_BYTES;
+use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
 use super::reassembly::{Inserted, Limits, Pools};
 use super::state::{State, StateEvent};
 use crate::wire::seq::SeqNumber;

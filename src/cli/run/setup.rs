@@ -3,11 +3,11 @@
 use crate::cli::args::Common;
 use crate::cli::profile::{Device, Kind, Need, Profile, Role};
 use crate::cli::{Failure, cores, eal as options, hugepages};
-use crate::engine::Clock;
 use crate::port::dpdk::{
     DpdkPort, Eal, EthDev, EthDevConfig, Offloads, Pool, PoolConfig, PortError, RingPair,
     RingPairConfig, Tsc,
 };
+use crate::time::Clock;
 use crate::time::Instant;
 use crate::wire::MacAddr;
 use std::fs::{self, OpenOptions};

@@ -1,9 +1,8 @@
 //! The link: two directions, each a queue of frames on their way.
 
 use super::dice::Dice;
-use crate::engine::Clock;
 use crate::port::{Capabilities, Port, PortStats, RxChecksum, RxFrame, TxOffload};
-use crate::time::{Instant, nanos};
+use crate::time::{Clock, Instant, nanos};
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
 use std::collections::BTreeMap;

@@ -64,9 +64,12 @@ fn every_misfortune_happens_as_often_as_told() {
     assert_eq!(stats.sent, 10_000);
     assert_eq!(stats.delivered, arrived);
     assert_eq!(stats.sent + stats.duplicated, stats.delivered + stats.lost);
-    for (count, expected) in
-        [(stats.lost, 1_000), (stats.duplicated, 450), (stats.reordered, 450), (stats.corrupted, 90)]
-    {
+    for (count, expected) in [
+        (stats.lost, 1_000),
+        (stats.duplicated, 450),
+        (stats.reordered, 450),
+        (stats.corrupted, 90),
+    ] {
         assert!(count.abs_diff(expected) < expected / 3, "{stats:?}");
     }
     assert!(link.now() > last);
