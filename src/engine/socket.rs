@@ -4,7 +4,7 @@ use super::app::{App, Io};
 use super::error::Error;
 use super::listener::ListenerId;
 use super::output::Bare;
-use super::stack::{ConnId, Mark, Stack, context, keyed};
+use super::stack::{ConnId, Mark, Stack, context, keyed, linger_ms};
 use crate::tcp::isn::isn;
 use crate::tcp::{CloseReason, Connection, Flag, State, Tuple, ephemeral};
 use core::net::{IpAddr, SocketAddr};
@@ -405,8 +405,7 @@ impl Stack {
     /// [`Error::BadHandle`] if the handle was closed.
     pub fn set_linger(&mut self, conn: ConnId, linger: Option<Duration>) -> Result<(), Error> {
         let index = self.open_index(conn)?;
-        let ms = |time: Duration| time.as_nanos().div_ceil(1_000_000).min(0xffff_fffe) as u32;
-        self.conns[index].linger_ms = linger.map_or(u32::MAX, ms);
+        self.conns[index].linger_ms = linger_ms(linger);
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use crate::tcp::reassembly::ReassemblyPool;
 use crate::tcp::{CloseReason, Connection, Tuple};
 use crate::time::Instant;
 use crate::timer::Wheel;
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -71,7 +72,7 @@ pub(super) struct Block {
 }
 
 impl Block {
-    pub fn new(tcp: Connection, generation: u32) -> Self {
+    fn new(tcp: Connection, generation: u32, linger_ms: u32) -> Self {
         Block {
             tcp,
             user: 0,
@@ -79,7 +80,7 @@ impl Block {
             generation,
             neighbour: None,
             listener: None,
-            linger_ms: u32::MAX,
+            linger_ms,
             ended: None,
             marks: 0,
         }
@@ -102,6 +103,12 @@ impl Block {
         self.marks &= !(mark as u16);
         was
     }
+}
+
+/// SO_LINGER as a block keeps it: milliseconds, rounded up, `u32::MAX` = off.
+pub(super) fn linger_ms(linger: Option<Duration>) -> u32 {
+    let ms = |time: Duration| time.as_nanos().div_ceil(1_000_000).min(0xffff_fffe) as u32;
+    linger.map_or(u32::MAX, ms)
 }
 
 /// The secrets of an engine, one for each purpose.
@@ -264,7 +271,7 @@ impl Stack {
     }
 
     /// Sets the maximum segment lifetime for connections that enter TIME-WAIT from now on.
-    pub fn set_msl(&mut self, msl: core::time::Duration) {
+    pub fn set_msl(&mut self, msl: Duration) {
         self.config.msl = msl;
     }
 
@@ -397,7 +404,8 @@ impl Stack {
     /// Makes room for a new connection and files it. `None` if a limit is reached.
     pub(super) fn admit(&mut self, tcp: Connection, hash: FlowHash) -> Option<u32> {
         let generation = self.next_generation;
-        let index = self.conns.insert(Block::new(tcp, generation))?;
+        let index =
+            self.conns.insert(Block::new(tcp, generation, linger_ms(self.config.linger)))?;
         if self.table.insert(hash, Kind::Connection, index).is_err() {
             self.conns.free(index);
             return None;

@@ -79,6 +79,9 @@ pub struct Config {
     pub initial_window: u8,
     /// Switch Nagle's algorithm off from the start (RFC 9293 §3.7.4).
     pub nodelay: bool,
+    /// SO_LINGER from the start: what a close does about unacknowledged bytes. `None` leaves them to
+    /// the background, zero resets, a time waits for them (where the application can wait).
+    pub linger: Option<Duration>,
     /// How long a closed connection waits in FIN-WAIT-2 for the peer's FIN.
     pub fin_wait_2: Duration,
     /// Keep-alive for every connection; off by default (RFC 9293 MUST-25).
@@ -110,6 +113,7 @@ impl Default for Config {
             quick_acks: 16,
             initial_window: 10,
             nodelay: false,
+            linger: None,
             fin_wait_2: Duration::from_secs(60),
             keep_alive: None,
             challenge_acks_per_s: 10,

@@ -38,6 +38,7 @@ impl Connection {
             self.time_round_trip(cx, seq);
         } else {
             cx.counters.retrans_segs.bump();
+            self.take(Flag::Timing); // Karn
         }
         self.arm_retransmit(cx);
         let answers = flags.ack();
