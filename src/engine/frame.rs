@@ -22,22 +22,29 @@ pub(super) enum Checksums {
     Offloaded,
 }
 
+/// Where a segment goes, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Envelope<'a> {
+    pub link: Link,
+    pub to: MacAddr,
+    pub tuple: &'a Tuple,
+    pub checksums: Checksums,
+}
+
 /// Writes a frame with `segment` and `payload_len` octets that `fill` puts behind its header, from
-/// our end of `tuple` to the peer's. Returns its length and what the port has to add.
+/// our end of the tuple to the peer's. Returns its length and what the port has to add.
 ///
 /// # Panics
 /// If `room` is too short for it: segments are cut to the MTU before.
 #[inline]
 pub(super) fn write_segment(
     room: &mut [u8],
-    link: Link,
-    to: MacAddr,
-    tuple: &Tuple,
+    envelope: Envelope<'_>,
     segment: &Segment<'_>,
     payload_len: usize,
-    checksums: Checksums,
     fill: impl FnOnce(&mut [u8]),
 ) -> (usize, TxOffload) {
+    let Envelope { link, to, tuple, checksums } = envelope;
     let (src, dst) = (tuple.local.to_std(), tuple.remote.to_std());
     let ipv4 = matches!(src, IpAddr::V4(_));
     let ethertype = if ipv4 { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 };
@@ -147,7 +154,7 @@ mod tests {
     #[test]
     fn control_frames_come_out_in_order_and_are_bounded() {
         let mut queue = ControlQueue::new(64);
-        let mut push = |queue: &mut ControlQueue, n: usize| {
+        let push = |queue: &mut ControlQueue, n: usize| {
             queue.push(|room| {
                 room[0] = n as u8;
                 Some(n % 60 + 1)

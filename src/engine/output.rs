@@ -1,7 +1,7 @@
 //! Frames go out: first what belongs to no connection, then the connections that have something to
 //! send, in the order in which they came by it.
 
-use super::frame::{Checksums, write_segment};
+use super::frame::{Checksums, Envelope, write_segment};
 use super::neighbourhood::NextHop;
 use super::stack::{Mark, Stack, context};
 use crate::port::TxOffload;
@@ -120,9 +120,10 @@ impl Stack {
             options: outgoing.options,
             payload: &[],
         };
-        let pool = &self.pool;
+        let (link, pool) = (self.link, &self.pool);
+        let envelope = Envelope { link, to, tuple: &tuple, checksums };
         let len = usize::from(outgoing.len);
-        write_segment(room, self.link, to, &tuple, &segment, len, checksums, |payload| {
+        write_segment(room, envelope, &segment, len, |payload| {
             if !payload.is_empty() {
                 tcp.send.copy_at(pool, outgoing.offset, payload);
             }
@@ -144,8 +145,8 @@ impl Stack {
         };
         let link = self.link;
         let queued = self.control.push(|room| {
-            let software = Checksums::Software;
-            Some(write_segment(room, link, to, tuple, &segment, 0, software, |_| {}).0)
+            let envelope = Envelope { link, to, tuple, checksums: Checksums::Software };
+            Some(write_segment(room, envelope, &segment, 0, |_| {}).0)
         });
         if !queued {
             self.metrics.drops.control_queue.bump();

@@ -439,11 +439,11 @@ impl Stack {
     }
 
     pub(super) fn read_at(&mut self, index: u32, out: &mut [u8]) -> usize {
-        let mut cx = context!(self);
+        let cx = context!(self);
         let tcp = &mut self.conns[index].tcp;
         let taken = tcp.receive.read(cx.pool, out);
         if taken > 0 {
-            tcp.announce_room(&mut cx);
+            tcp.announce_room(&cx);
             self.set_dirty(index);
         }
         taken

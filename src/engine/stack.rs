@@ -367,10 +367,10 @@ impl Stack {
 
     pub(super) fn leave_backlog(&mut self, index: u32) {
         let block = &mut self.conns[index];
-        if block.unmark(Mark::InBacklog) {
-            if let Some(listener) = self.listeners.at(block.listener) {
-                listener.backlog -= 1;
-            }
+        if block.unmark(Mark::InBacklog)
+            && let Some(listener) = self.listeners.at(block.listener)
+        {
+            listener.backlog -= 1;
         }
     }
 

@@ -64,10 +64,11 @@ impl Connection {
             return Judgement::Drop;
         }
         let window = self.receive_window();
-        if !in_window(segment.seq, segment.seq_len(), self.rcv_nxt, window)
-            // with a closed window valid ACKs and RSTs still count (RFC 9293 §3.10.7.4)
-            && !(window == 0 && segment.seq == self.rcv_nxt)
-        {
+        // with a closed window valid ACKs and RSTs still count (RFC 9293 §3.10.7.4)
+        let next_while_closed = window == 0 && segment.seq == self.rcv_nxt;
+        let acceptable =
+            next_while_closed || in_window(segment.seq, segment.seq_len(), self.rcv_nxt, window);
+        if !acceptable {
             cx.counters.out_of_window.bump();
             if !flags.rst() {
                 self.acknowledge_out_of_window(cx, segment);
