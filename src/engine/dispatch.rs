@@ -138,7 +138,11 @@ impl<A: App> Engine<A> {
     ) -> Option<(usize, TxOffload)> {
         let checksums =
             if tcp_checksum_offload { Checksums::Offloaded } else { Checksums::Software };
-        self.stack.next_frame(room, checksums)
+        // Assembled here and copied once: checksums read back what was just written, and on the
+        // other core's cold lines such a read waits for the write to get there.
+        let (len, offload) = self.stack.next_frame(&mut self.frame, checksums)?;
+        room[..len].copy_from_slice(&self.frame[..len]);
+        Some((len, offload))
     }
 
     /// When to call [`poll`](Self::poll) at the latest, if nothing arrives before; `None` if there is
