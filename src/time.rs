@@ -83,6 +83,8 @@ pub trait Clock {
     fn now(&self) -> Instant;
     /// A count of cycles, for the share of time that work takes; 0 where there is none.
     fn cycles(&self) -> u64;
+    /// The time at which [`cycles`](Self::cycles) gave `cycles`: saves reading the clock twice.
+    fn at(&self, cycles: u64) -> Instant;
     /// Cycles in a second; 0 where there are none.
     fn hz(&self) -> u64;
 }

@@ -12,7 +12,8 @@ use std::sync::Arc;
 pub struct Cycles {
     /// Cycles in turns that received, sent or fired something.
     pub busy: Counter,
-    /// Cycles in all turns.
+    /// All cycles from the end of the first turn to the end of the last, what the thread did between
+    /// turns included.
     pub total: Counter,
     /// Turns of the loop.
     pub polls: Counter,
@@ -26,15 +27,15 @@ pub struct Runner<P, A, C> {
     cycles: Arc<Cycles>,
     offload: bool,
     /// When the last turn ended.
-    turn_began: u64,
+    turn_ended: u64,
 }
 
 impl<P: Port, A: App, C: Clock> Runner<P, A, C> {
     /// Puts an engine on a port.
     pub fn new(port: P, engine: Engine<A>, clock: C) -> Self {
         let offload = port.capabilities().tx_tcp_checksum;
-        let turn_began = clock.cycles();
-        Runner { port, engine, clock, cycles: Arc::default(), offload, turn_began }
+        let turn_ended = clock.cycles();
+        Runner { port, engine, clock, cycles: Arc::default(), offload, turn_ended }
     }
 
     /// The engine.
@@ -70,7 +71,8 @@ impl<P: Port, A: App, C: Clock> Runner<P, A, C> {
     /// One turn: receive a burst, run the protocol, fire timers, send. True if there was anything to
     /// do.
     pub fn poll_once(&mut self) -> bool {
-        let now = self.clock.now();
+        let began = self.clock.cycles();
+        let now = self.clock.at(began);
         let (port, engine) = (&mut self.port, &mut self.engine);
         let received = port.rx_burst();
         if received > 0 {
@@ -85,13 +87,12 @@ impl<P: Port, A: App, C: Clock> Runner<P, A, C> {
         }
         port.tx_flush();
         let worked = received + sent > 0;
-        let turn_ends = self.clock.cycles();
-        let spent = turn_ends.wrapping_sub(self.turn_began);
-        self.turn_began = turn_ends;
-        self.cycles.total.add(spent);
+        let ended = self.clock.cycles();
+        self.cycles.total.add(ended.wrapping_sub(self.turn_ended));
+        self.turn_ended = ended;
         self.cycles.polls.bump();
         if worked {
-            self.cycles.busy.add(spent);
+            self.cycles.busy.add(ended.wrapping_sub(began));
         }
         worked
     }

@@ -7,28 +7,12 @@ use crate::port::dpdk::{
     DpdkPort, Eal, EthDev, EthDevConfig, Offloads, Pool, PoolConfig, PortError, RingPair,
     RingPairConfig, Tsc,
 };
-use crate::time::Clock;
-use crate::time::Instant;
 use crate::wire::MacAddr;
 use std::fs::{self, OpenOptions};
 use std::time::Duration;
 
 /// How long a client waits for its link, that is for the process at the other end.
 const LINK_WAIT: Duration = Duration::from_secs(10);
-
-impl Clock for Tsc {
-    fn now(&self) -> Instant {
-        Tsc::now(self)
-    }
-
-    fn cycles(&self) -> u64 {
-        Tsc::cycles(self)
-    }
-
-    fn hz(&self) -> u64 {
-        Tsc::hz(self)
-    }
-}
 
 /// A started port with its Ethernet address.
 pub struct Plug {

@@ -1,6 +1,6 @@
 //! The clock of the engines: the time-stamp counter, as nanoseconds.
 
-use crate::time::Instant;
+use crate::time::{Clock, Instant};
 
 /// Fraction bits of a nanosecond per cycle. A rate from 4 MHz up fits into the 64 bits.
 const SHIFT: u32 = 56;
@@ -94,6 +94,28 @@ fn measured_hz() -> u64 {
     let (elapsed, cycles) = (clock.elapsed(), read() - cycles);
     u64::try_from(u128::from(cycles) * 1_000_000_000 / elapsed.as_nanos().max(1))
         .unwrap_or(u64::MAX)
+}
+
+impl Clock for Tsc {
+    #[inline]
+    fn now(&self) -> Instant {
+        Tsc::now(self)
+    }
+
+    #[inline]
+    fn cycles(&self) -> u64 {
+        Tsc::cycles(self)
+    }
+
+    #[inline]
+    fn at(&self, cycles: u64) -> Instant {
+        Tsc::at(self, cycles)
+    }
+
+    #[inline]
+    fn hz(&self) -> u64 {
+        Tsc::hz(self)
+    }
 }
 
 #[cfg(test)]

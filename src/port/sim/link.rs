@@ -256,6 +256,10 @@ impl Clock for SimClock {
         0
     }
 
+    fn at(&self, _: u64) -> Instant {
+        self.now()
+    }
+
     fn hz(&self) -> u64 {
         0
     }
