@@ -144,6 +144,9 @@ pub struct TcpArgs {
     /// Ignore RST in TIME-WAIT [default: on]
     #[arg(long, value_enum)]
     pub rfc1337: Option<Switch>,
+    /// SO_LINGER: off, 0s = close by RST, or a time to wait for the last ACK [default: off]
+    #[arg(long, value_name = "TIME|off", value_parser = linger)]
+    pub linger: Option<Linger>,
     /// Connections of an engine at one time [default: 262144]
     #[arg(long, value_name = "N", value_parser = |t: &str| units::count(t, 1, 100_000_000))]
     pub max_connections: Option<u64>,
@@ -444,6 +447,19 @@ impl ShapeArgs {
     }
 }
 
+/// What `--linger` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Linger(pub Option<Duration>);
+
+fn linger(text: &str) -> Result<Linger, String> {
+    match text {
+        "off" => Ok(Linger(None)),
+        time => units::time(time)
+            .map(|time| Linger(Some(time)))
+            .map_err(|error| format!("{error}, or off")),
+    }
+}
+
 impl TcpArgs {
     /// Puts what was said in the place of defaults.
     pub fn apply(&self, tcp: &mut tcp::Config, limits: &mut Limits) {
@@ -451,6 +467,7 @@ impl TcpArgs {
             msl,
             time_wait,
             rfc1337,
+            linger,
             max_connections,
             max_time_wait,
             congestion: Congestion::Newreno,
@@ -475,6 +492,7 @@ impl TcpArgs {
             }),
         );
         set(&mut tcp.rfc1337, on(rfc1337));
+        set(&mut tcp.linger, linger.map(|Linger(time)| time));
         set(&mut tcp.rto_min, *rto_min);
         set(&mut tcp.timestamps, on(timestamps));
         set(&mut tcp.window_scale, on(window_scale));

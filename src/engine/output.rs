@@ -35,16 +35,20 @@ impl Stack {
         room: &mut [u8],
         checksums: Checksums,
     ) -> Option<(usize, TxOffload)> {
-        let written = match self.control.pop() {
-            Some(frame) => {
-                room[..frame.len()].copy_from_slice(frame);
-                (frame.len(), TxOffload::None)
-            }
-            None => self.next_connection_frame(room, checksums)?,
-        };
+        let written = self
+            .next_control_frame(room)
+            .or_else(|| self.next_connection_frame(room, checksums))
+            // a connection may have found that its neighbour is to be asked for
+            .or_else(|| self.next_control_frame(room))?;
         self.metrics.tx_packets.bump();
         self.metrics.tx_bytes.add(written.0 as u64);
         Some(written)
+    }
+
+    fn next_control_frame(&mut self, room: &mut [u8]) -> Option<(usize, TxOffload)> {
+        let frame = self.control.pop()?;
+        room[..frame.len()].copy_from_slice(frame);
+        Some((frame.len(), TxOffload::None))
     }
 
     fn next_connection_frame(
@@ -61,6 +65,7 @@ impl Stack {
             if let NextHop::Pending = hop {
                 self.clean(index);
                 self.wait_for_neighbour(index);
+                self.poll_neighbours();
                 continue;
             }
             let mut cx = context!(self);
