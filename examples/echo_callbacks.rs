@@ -51,7 +51,7 @@ fn config(n: u8) -> Result<Config, Box<dyn Error>> {
 fn main() -> Result<(), Box<dyn Error>> {
     // a link that takes a millisecond and loses a tenth of the frames, the same ones every time
     let bad = LinkConfig { loss: 100_000, ..LinkConfig::default() };
-    let (link, near, far) = Link::new(bad, bad, 9);
+    let (link, near, far) = Link::new(bad, bad, 2);
     let client = Engine::new(config(1)?, Shout::default())?;
     let server = Engine::new(config(2)?, Echo::new(Arc::new(Tally::default())))?;
     let mut client = Runner::new(near, client, link.clock());
