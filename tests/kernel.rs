@@ -1,199 +1,168 @@
-//! The Linux kernel as the peer: the server on a net_tap port in a network namespace of the test's
-//! own, real clients against it.
-//!
-//! Needs root, /dev/net/tun and the clients (`scripts/setup` installs them); without them each test
-//! says what is missing and does nothing else.
+//! The program against the TCP of the Linux kernel, over net_tap. Each test has a network namespace of
+//! its own; the TAP goes with it. Needs root, `ip`, curl, wrk and nc; without them the tests say so and
+//! check nothing.
 
-use std::io::Read;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+#[path = "kernel/namespace.rs"]
+mod namespace;
+#[path = "kernel/responder.rs"]
+mod responder;
 
-/// The kernel's end and ours, as in `dpdk-config/tap.toml`.
-const KERNEL: [&str; 2] = ["198.18.0.1/24", "2001:db8::1/64"];
+use namespace::{KERNEL_V4, Namespace, turn};
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::process::{Child, Stdio};
 
-fn missing() -> Option<String> {
-    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
-    if !root {
-        return Some("root".to_owned());
-    }
-    if !Path::new("/dev/net/tun").exists() {
-        return Some("/dev/net/tun".to_owned());
-    }
-    let absent = |tool: &&str| {
-        let found = |dir: &str| Path::new(dir).join(tool).exists();
-        !["/usr/bin", "/usr/sbin", "/bin", "/sbin"].into_iter().any(found)
-    };
-    ["ip", "curl", "wrk", "nc"].iter().find(|tool| absent(tool)).map(|tool| (*tool).to_owned())
-}
-
-/// A namespace with a server on a TAP. Dropping it ends the server and removes the namespace, also
-/// when the test fails.
-struct Net {
-    name: String,
-    server: Option<Child>,
-}
-
-impl Net {
-    /// `None`, with a word why, where there is no way to make one.
-    fn serve(app: &str) -> Option<Net> {
-        if let Some(what) = missing() {
-            eprintln!("left out: needs {what}");
-            return None;
-        }
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("lastack-test-{}-{count}", std::process::id());
-        run("ip", &["netns", "add", &name]);
-        let mut net = Net { name, server: None };
-        run("ip", &["-n", &net.name, "link", "set", "lo", "up"]);
-        let binary = env!("CARGO_BIN_EXE_lastack");
-        let prefix = format!("--file-prefix={}", net.name);
-        let server = net
-            .command(binary)
-            .args([&prefix, "--", "server", "--profile", "tap", "--app", app])
-            .args(["--stats-period", "0", "--duration", "120s", "--json", "-"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the server starts");
-        net.server = Some(server);
-        let link = |net: &Net| {
-            let show = ["-n", &net.name, "link", "show", "lastack0"];
-            Command::new("ip").args(show).output().is_ok_and(|shown| shown.status.success())
-        };
-        let began = Instant::now();
-        while !link(&net) {
-            assert!(began.elapsed() < Duration::from_secs(20), "no TAP appears");
-            thread::sleep(Duration::from_millis(50));
-        }
-        for address in KERNEL {
-            let mut add = vec!["-n", &net.name, "address", "add", address, "dev", "lastack0"];
-            if address.contains(':') {
-                add.push("nodad");
-            }
-            run("ip", &add);
-        }
-        run("ip", &["-n", &net.name, "link", "set", "lastack0", "up"]);
-        Some(net)
-    }
-
-    /// A program in the namespace.
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name, program]);
-        command
-    }
-
-    /// Lets the server end, and gives its report.
-    fn report(mut self) -> serde_json::Value {
-        let mut server = self.server.take().expect("the server runs");
-        // `ip netns exec` becomes the program that it starts, so the child is the server
-        run("kill", &["-INT", &server.id().to_string()]);
-        let mut text = String::new();
-        server.stdout.take().expect("a pipe").read_to_string(&mut text).expect("a report");
-        assert!(server.wait().expect("it ends").success());
-        serde_json::from_str(&text).expect("JSON")
-    }
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        if let Some(server) = &mut self.server {
-            let _ = server.kill();
-            let _ = server.wait();
-        }
-        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
-    }
-}
-
-fn run(program: &str, args: &[&str]) {
-    let output = Command::new(program).args(args).output().expect("it can be started");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {args:?}: {error}");
-}
-
-/// curl with patience for a server that has only just begun.
-fn fetch(net: &Net, url: &str) -> Output {
-    net.command("curl")
-        .args(["-sS", "-g", "--retry", "10", "--retry-connrefused", "--retry-delay", "1"])
-        .args(["--max-time", "60", url])
-        .output()
-        .expect("curl runs")
-}
-
-fn assert_body(output: &Output, len: usize) {
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "curl: {error}");
-    assert_eq!(output.stdout.len(), len);
-    let wrong = output.stdout.iter().enumerate().find(|(i, byte)| usize::from(**byte) != i % 251);
-    assert_eq!(wrong, None);
-}
-
-#[test]
-fn curl_gets_every_octet_over_both_families() {
-    let Some(net) = Net::serve("http") else { return };
-    for host in ["198.18.0.2", "[2001:db8::2]"] {
-        assert_body(&fetch(&net, &format!("http://{host}/bytes/100000")), 100_000);
-        assert_body(&fetch(&net, &format!("http://{host}/bytes/0")), 0);
-    }
-    assert_body(&fetch(&net, "http://198.18.0.2/bytes/100000000"), 100_000_000);
-    let report = net.report();
-    assert_eq!(report["connections"]["failed"], 0);
-    assert_eq!(report["connections"]["reset"], 0);
-}
-
-#[test]
-fn wrk_makes_ten_thousand_connections_without_an_error() {
-    let Some(net) = Net::serve("http") else { return };
-    assert_body(&fetch(&net, "http://198.18.0.2/bytes/10"), 10);
-    let mut requests = 0;
-    for _ in 0..10 {
-        let wrk = net
-            .command("wrk")
-            .args(["-t1", "-c16", "-d2s", "-H", "Connection: close", "http://198.18.0.2/"])
-            .output()
-            .expect("wrk runs");
-        let said = String::from_utf8_lossy(&wrk.stdout).into_owned();
-        assert!(wrk.status.success(), "{said}");
-        assert!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "{said}");
-        let count =
-            said.lines().find_map(|line| line.trim().split(" requests in").next()?.parse().ok());
-        requests += count.unwrap_or(0);
-        if requests >= 10_000 {
+/// Looks at every octet of a body.
+fn check_body(from: &mut impl Read, length: usize) {
+    let mut seen = 0;
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let count = from.read(&mut buffer).expect("curl's output");
+        if count == 0 {
             break;
         }
+        for (at, &octet) in (seen..).zip(&buffer[..count]) {
+            assert_eq!(usize::from(octet), at % 251, "octet {at}");
+        }
+        seen += count;
     }
-    assert!(requests >= 10_000, "{requests} requests");
-    let report = net.report();
-    assert!(report["connections"]["established"].as_u64() >= Some(requests));
-    assert_eq!(report["connections"]["failed"], 0);
-    // all that the server closed first, which is all but what wrk cut off at its end
-    let waited = report["time_wait"]["entered"].as_u64();
-    assert!(waited >= Some(requests), "{waited:?} of {requests}");
+    assert_eq!(seen, length);
+}
+
+/// Fetches `/bytes/length` by curl and looks at every octet.
+#[track_caller]
+fn fetch(namespace: &Namespace, host: &str, length: usize) {
+    let url = format!("http://{host}/bytes/{length}");
+    let mut curl = namespace
+        .command(
+            "curl",
+            &["--silent", "--show-error", "--fail", "--globoff", "--max-time", "90", &url],
+        )
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("curl starts");
+    check_body(curl.stdout.as_mut().expect("a pipe"), length);
+    assert!(curl.wait().expect("curl ends").success(), "{url}");
+}
+
+#[track_caller]
+fn count(report: &Value, path: &str) -> u64 {
+    report.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("{path} in {report}"))
 }
 
 #[test]
-fn nc_gets_all_of_its_echo_after_a_half_close() {
-    let Some(net) = Net::serve("echo") else { return };
-    let len = 300_000;
-    let sent: Vec<u8> = (0..len).map(|i: usize| (i * 7 % 253) as u8).collect();
-    let path = std::env::temp_dir().join(format!("{}.input", net.name));
-    std::fs::write(&path, &sent).expect("a file for nc");
-    let mut echoed = Vec::new();
-    // the echo port may not answer yet when the TAP has just come up
-    for _ in 0..20 {
-        let input = std::fs::File::open(&path).expect("the file is there");
-        let nc =
-            net.command("nc").args(["-N", "-w", "20", "198.18.0.2", "7"]).stdin(input).output();
-        echoed = nc.expect("nc runs").stdout;
-        if !echoed.is_empty() {
-            break;
-        }
-        thread::sleep(Duration::from_millis(200));
+fn curl_gets_every_byte_over_ipv4_and_ipv6() {
+    let Some(_turn) = turn() else { return };
+    let namespace = Namespace::new();
+    let server = namespace.server("http");
+    fetch(&namespace, "198.18.0.2", 0);
+    fetch(&namespace, "198.18.0.2", 1);
+    fetch(&namespace, "198.18.0.2", 100_000);
+    fetch(&namespace, "[2001:db8::2]", 100_000);
+    let report = server.stop();
+    assert_eq!(count(&report, "/requests/completed"), 4);
+    assert_eq!(count(&report, "/connections/closed"), 4);
+    assert_eq!(count(&report, "/connections/reset"), 0);
+}
+
+#[test]
+fn a_body_of_100_mb_arrives_intact() {
+    let Some(_turn) = turn() else { return };
+    let namespace = Namespace::new();
+    let server = namespace.server("http");
+    fetch(&namespace, "198.18.0.2", 100_000_000);
+    let report = server.stop();
+    assert!(count(&report, "/bytes/sent") > 100_000_000, "the header comes on top");
+    assert_eq!(count(&report, "/connections/reset"), 0);
+}
+
+#[test]
+fn nc_gets_all_of_its_echo_after_its_half_close() {
+    let Some(_turn) = turn() else { return };
+    let namespace = Namespace::new();
+    let server = namespace.server("echo");
+    let sent: Vec<u8> =
+        (0..700_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    // -N: a FIN as soon as the input has ended, long before the echo has.
+    let mut nc: Child = namespace
+        .command("nc", &["-N", "-w", "20", "198.18.0.2", "7"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("nc starts");
+    let mut input = nc.stdin.take().expect("a pipe");
+    let writer = std::thread::spawn({
+        let sent = sent.clone();
+        move || input.write_all(&sent)
+    });
+    let mut echo = Vec::new();
+    nc.stdout.take().expect("a pipe").read_to_end(&mut echo).expect("nc's output");
+    writer.join().expect("the writer").expect("nc reads its input");
+    assert!(nc.wait().expect("nc ends").success());
+    assert_eq!(echo.len(), sent.len());
+    assert!(echo == sent, "octets changed");
+    let report = server.stop();
+    assert_eq!(count(&report, "/connections/closed"), 1);
+    assert_eq!(count(&report, "/connections/reset"), 0);
+    assert_eq!(count(&report, "/bytes/received"), sent.len() as u64);
+    assert_eq!(count(&report, "/bytes/sent"), sent.len() as u64);
+}
+
+/// Number of requests that a run of wrk has completed; it must have seen no error.
+#[track_caller]
+fn wrk(namespace: &Namespace, arguments: &[&str]) -> u64 {
+    let output = namespace.command("wrk", arguments).output().expect("wrk starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!text.contains("Socket errors"), "{text}");
+    assert!(!text.contains("Non-2xx"), "{text}");
+    let line = text.lines().find(|line| line.contains(" requests in ")).expect("a summary");
+    line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number first")
+}
+
+#[test]
+fn wrk_sees_no_error_in_ten_thousand_short_connections() {
+    const WANTED: u64 = 10_000;
+    const AT_ONCE: u64 = 16;
+    let Some(_turn) = turn() else { return };
+    let namespace = Namespace::new();
+    let server = namespace.server("http");
+    let close = ["-t1", "-c16", "-d4s", "-H", "Connection: close", "http://198.18.0.2/bytes/64"];
+    let (mut requests, mut rounds) = (0, 0);
+    while requests < WANTED {
+        assert!(rounds < 10, "{requests} requests in {rounds} rounds of 4 s");
+        requests += wrk(&namespace, &close);
+        rounds += 1;
     }
-    let _ = std::fs::remove_file(&path);
-    assert!(echoed == sent, "{} of {len} octets came back", echoed.len());
+    let kept = wrk(&namespace, &["-t1", "-c16", "-d2s", "http://198.18.0.2/bytes/64"]);
+    rounds += 1;
+    assert!(kept > 0);
+    let report = server.stop();
+    assert!(count(&report, "/requests/completed") >= requests + kept);
+    assert!(count(&report, "/connections/closed") >= requests);
+    assert!(count(&report, "/time_wait/entered") >= requests, "the server closes first");
+    // At the end of a round wrk drops what is under way, and the kernel resets what was unread.
+    let dropped = count(&report, "/connections/failed") + count(&report, "/connections/reset");
+    assert!(dropped <= rounds * AT_ONCE, "{report}");
+    assert_eq!(count(&report, "/tcp/ListenDrops"), 0);
+    assert_eq!(count(&report, "/tcp/InCsumErrors"), 0);
+    assert_eq!(count(&report, "/drops/malformed"), 0);
+}
+
+#[test]
+fn our_client_loads_a_server_of_the_kernel() {
+    let Some(_turn) = turn() else { return };
+    let namespace = Namespace::new();
+    let _responder = responder::start(&namespace);
+    let connect = format!("{KERNEL_V4}:{}", responder::PORT);
+    let arguments =
+        ["--workload", "crr", "--connect", &connect, "--duration", "4s", "--connections", "8"];
+    let client = namespace.lastack("client", &arguments);
+    let report = client.end();
+    let closed = count(&report, "/connections/closed");
+    assert!(closed > 500, "{report}");
+    assert_eq!(count(&report, "/connections/failed"), 0, "{report}");
+    assert_eq!(count(&report, "/connections/reset"), 0, "{report}");
+    assert_eq!(count(&report, "/connections/opened"), closed);
+    assert_eq!(count(&report, "/requests/completed"), closed);
 }

@@ -1,0 +1,188 @@
+//! A network namespace of a test, and the processes in it. All of it goes when the value goes, also
+//! when the test fails.
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The kernel's end of the TAP.
+pub const KERNEL_V4: &str = "198.18.0.1";
+
+/// How long anything may take to come up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whoever polls wants a core for itself, so there is one test at a time. `None`, and a line that
+/// says why, if these tests cannot run here.
+pub fn turn() -> Option<MutexGuard<'static, ()>> {
+    static TURN: Mutex<()> = Mutex::new(());
+    if let Some(reason) = obstacle() {
+        eprintln!("skipped: {reason}");
+        return None;
+    }
+    Some(TURN.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// What these tests lack.
+fn obstacle() -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    if fs::metadata("/proc/self").is_ok_and(|process| process.uid() != 0) {
+        return Some("a TAP and a network namespace need root".to_owned());
+    }
+    if !Path::new("/dev/net/tun").exists() {
+        return Some("there is no /dev/net/tun".to_owned());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = |tool: &str| std::env::split_paths(&path).any(|at| at.join(tool).is_file());
+    let tools = ["ip", "ss", "curl", "wrk", "nc"];
+    tools.iter().find(|tool| !there(tool)).map(|tool| format!("{tool} is not installed"))
+}
+
+/// A process that ends with the value.
+pub struct Running(Child);
+
+impl Running {
+    /// Starts it, without input and output.
+    pub fn spawn(command: &mut Command) -> Self {
+        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null());
+        Running(quiet.spawn().expect("the process starts"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both are about a process that may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A network namespace and a directory.
+pub struct Namespace {
+    name: String,
+    directory: PathBuf,
+}
+
+impl Namespace {
+    /// Makes both.
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("lastack-test-{}-{number}", std::process::id());
+        let directory = std::env::temp_dir().join(&name);
+        fs::create_dir_all(&directory).expect("a directory for reports");
+        let namespace = Namespace { name, directory };
+        namespace.ip(&["netns", "add", &namespace.name]);
+        namespace.ip(&["-n", &namespace.name, "link", "set", "lo", "up"]);
+        namespace
+    }
+
+    #[track_caller]
+    fn ip(&self, arguments: &[&str]) {
+        let output = Command::new("ip").args(arguments).output().expect("ip starts");
+        let messages = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "ip {arguments:?}: {messages}");
+    }
+
+    /// A program in the namespace. `ip` becomes it, so its process id is that of the child.
+    pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name, program]).args(arguments);
+        command
+    }
+
+    /// What a program in the namespace writes.
+    pub fn output(&self, program: &str, arguments: &[&str]) -> String {
+        let output = self.command(program, arguments).output().expect("the program starts");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Waits until `done`, or fails.
+    #[track_caller]
+    pub fn wait_for(&self, what: &str, mut done: impl FnMut() -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !done() {
+            assert!(Instant::now() < until, "waited in vain for {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// `lastack server` on a TAP, ready to be talked to.
+    pub fn server(&self, app: &str) -> Lastack {
+        let server = self.lastack("server", &["--app", app]);
+        self.wait_for("the server", || server.messages().contains(&format!("{app} at port ")));
+        server
+    }
+
+    /// `lastack` on a TAP, with the kernel's end of it set up.
+    pub fn lastack(&self, command: &str, arguments: &[&str]) -> Lastack {
+        let (json, messages) = (self.directory.join("report.json"), self.directory.join("stderr"));
+        let errors = fs::File::create(&messages).expect("a file for messages");
+        let prefix = format!("--file-prefix={}", self.name);
+        let json_path = json.to_str().expect("a path in UTF-8").to_owned();
+        let options = [prefix.as_str(), "--", command, "--profile", "tap", "--json", &json_path];
+        let mut program = self.command(env!("CARGO_BIN_EXE_lastack"), &options);
+        program.args(["--stats-period", "0"]).args(arguments).stderr(errors);
+        let lastack = Lastack { process: Running::spawn(&mut program), json, messages };
+        self.wait_for("the TAP", || {
+            let show = ["-n", &self.name, "link", "show", "lastack0"];
+            let made = Command::new("ip").args(show).output().is_ok_and(|o| o.status.success());
+            assert!(made || !lastack.messages().contains("lastack: --"), "{}", lastack.messages());
+            made
+        });
+        let on = |arguments: &[&str]| self.ip(&[&["-n", &self.name], arguments].concat());
+        on(&["addr", "add", &format!("{KERNEL_V4}/24"), "dev", "lastack0"]);
+        on(&["addr", "add", "2001:db8::1/64", "dev", "lastack0", "nodad"]);
+        on(&["link", "set", "lastack0", "up"]);
+        lastack
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // Processes were started later and are gone already; what fails here fails no test.
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+        let _ = fs::remove_dir_all(&self.directory);
+        let _ = fs::remove_dir_all(format!("/var/run/dpdk/{}", self.name)); // EAL leaves it, empty
+    }
+}
+
+/// The program under test.
+pub struct Lastack {
+    process: Running,
+    json: PathBuf,
+    messages: PathBuf,
+}
+
+impl Lastack {
+    /// What it has told so far.
+    pub fn messages(&self) -> String {
+        fs::read_to_string(&self.messages).unwrap_or_default()
+    }
+
+    /// Ends it by SIGINT and reads its report.
+    pub fn stop(self) -> Value {
+        let id = self.process.0.id().to_string();
+        let sent = Command::new("kill").args(["-INT", &id]).status().expect("kill starts");
+        assert!(sent.success(), "it had ended before: {}", self.messages());
+        self.end()
+    }
+
+    /// Waits for its end and reads its report.
+    pub fn end(mut self) -> Value {
+        let until = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.process.0.try_wait().expect("a child of ours") {
+                break status;
+            }
+            assert!(Instant::now() < until, "it does not end: {}", self.messages());
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        assert!(status.success(), "{status}: {}", self.messages());
+        let text = fs::read(&self.json).expect("a report");
+        serde_json::from_slice(&text).expect("the report is JSON")
+    }
+}
