@@ -1,0 +1,29 @@
+//! The behaviour of a connection as a peer sees it, exchange by exchange: whole frames go in, whole
+//! frames come out, at the times that the RFCs say. Our side counts from 100 and is `198.18.0.1`; the
+//! test is the peer, `198.18.0.2`, and counts from 300.
+
+#[path = "exchange/application.rs"]
+mod application;
+#[path = "exchange/close.rs"]
+mod close;
+#[path = "exchange/data.rs"]
+mod data_transfer;
+#[path = "exchange/defence.rs"]
+mod defence;
+#[path = "exchange/harness.rs"]
+mod harness;
+#[path = "exchange/link.rs"]
+mod link;
+#[path = "exchange/listener.rs"]
+mod listener;
+#[path = "exchange/open.rs"]
+mod open;
+#[path = "exchange/retransmit.rs"]
+mod retransmit;
+#[path = "exchange/segment.rs"]
+mod segment;
+#[path = "exchange/time_wait.rs"]
+mod time_wait;
+
+use harness::{Exchange, OUR_MAC, PEER_MAC, at_any_rhythm, plain};
+use segment::{ack, data, fin, rst, rst_ack, syn, syn_ack};
