@@ -96,6 +96,7 @@ impl Connection {
     fn fin_is_acknowledged(&mut self, cx: &mut Context<'_>, arrival: &mut Arrival<'_>) {
         let Some(next) = self.state.next(StateEvent::FinAcked) else { return };
         self.state = next;
+        self.set(Flag::FinAcked);
         match next {
             State::TimeWait => arrival.time_wait = true,
             State::Closed => self.end(cx, arrival, CloseReason::Finished),

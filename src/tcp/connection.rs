@@ -74,6 +74,8 @@ pub enum Flag {
     KeepAliveProbe = 1 << 17,
     /// The application waits for the outcome of its close (SO_LINGER); `life_at` bounds the wait.
     Lingering = 1 << 18,
+    /// Our FIN has been acknowledged.
+    FinAcked = 1 << 19,
 }
 
 /// Why a connection ended.
@@ -367,10 +369,16 @@ impl Connection {
             State::Closed | State::Listen | State::TimeWait => false,
             State::SynSent | State::SynReceived => sent == 0 || self.flags & DUE != 0,
             _ => {
-                let owed = self.send.len() + u32::from(self.is(Flag::FinQueued));
+                let owed = self.send.len() + u32::from(self.owes_fin());
                 self.flags & DUE != 0 || sent < owed
             }
         }
+    }
+
+    /// Is our FIN queued, or sent and not acknowledged?
+    #[inline]
+    pub(super) fn owes_fin(&self) -> bool {
+        self.is(Flag::FinQueued) && !self.is(Flag::FinAcked)
     }
 
     /// Gives back all memory that the connection holds.

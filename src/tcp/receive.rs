@@ -162,7 +162,8 @@ impl Connection {
     /// moves left, and moves right only by a worthwhile step (RFC 9293 §3.8.6.2.2, MUST-39).
     pub(super) fn window_to_offer(&self, config: &super::config::Config) -> u32 {
         let announced = self.receive_window();
-        let room = config.receive_buffer.saturating_sub(self.receive.len());
+        let largest = 0xffff << self.rcv_scale;
+        let room = config.receive_buffer.saturating_sub(self.receive.len()).min(largest);
         let step = u32::from(self.mss).min(config.receive_buffer / 2);
         if room < announced + step { announced } else { room }
     }

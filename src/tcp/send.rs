@@ -69,7 +69,7 @@ impl Connection {
         let offset = self.snd_una.steps_to(self.snd_nxt) as u32;
         let fin_is_out = offset > queued;
         let unsent = queued.saturating_sub(offset);
-        let fin_is_due = self.is(Flag::FinQueued) && !fin_is_out;
+        let fin_is_due = self.owes_fin() && !fin_is_out;
         if unsent == 0 && !fin_is_due {
             return None;
         }
