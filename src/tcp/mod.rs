@@ -15,6 +15,7 @@ pub mod isn;
 pub mod reassembly;
 mod receive;
 pub mod rtt;
+pub mod scoreboard;
 mod send;
 pub mod state;
 pub mod time_wait;
