@@ -1,5 +1,6 @@
 //! What is a stack's own habit, as configuration.
 
+use super::congestion::Algorithm;
 use core::time::Duration;
 
 /// What to do with a 4-tuple that is in TIME-WAIT.
@@ -65,6 +66,14 @@ pub struct Config {
     pub window_scale: bool,
     /// Offer and accept timestamps (RFC 7323 §3).
     pub timestamps: bool,
+    /// Offer and accept SACK (RFC 2018), and with it RACK and tail loss probes (RFC 8985).
+    pub sack: bool,
+    /// Offer and accept ECN (RFC 3168).
+    pub ecn: bool,
+    /// How the congestion window grows and shrinks.
+    pub congestion: Algorithm,
+    /// Leave slow start when the delay rises (HyStart++, RFC 9406).
+    pub hystart: bool,
     /// Octets that a connection may hold unacknowledged and unsent.
     pub send_buffer: u32,
     /// Octets that a connection may hold unread; the largest window it announces.
@@ -106,6 +115,10 @@ impl Default for Config {
             mss: None,
             window_scale: true,
             timestamps: true,
+            sack: true,
+            ecn: false,
+            congestion: Algorithm::Cubic,
+            hystart: true,
             send_buffer: 1 << 20,
             receive_buffer: 1 << 20,
             reassembly_segments: 1_024,

@@ -4,6 +4,7 @@ use super::buffer::CHUNK_BYTES;
 use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
 use super::reassembly::{Inserted, Limits, Pools};
 use super::state::{State, StateEvent};
+use crate::wire::options::SackBlocks;
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::Segment;
 
@@ -31,6 +32,9 @@ impl Connection {
         let old = seq.steps_to(self.rcv_nxt);
         if old > 0 {
             let skip = payload.len().min(old as usize);
+            if skip > 0 {
+                self.received_twice(seq, seq + skip as u32);
+            }
             payload = &payload[skip..];
             seq += skip as u32;
             self.set(Flag::AckNow);
@@ -101,9 +105,43 @@ impl Connection {
         let pools = Pools { segments: cx.reassembly, bytes: cx.pool };
         match self.reassembly.insert(pools, &limits, self.rcv_nxt, seq, payload, fin) {
             Inserted::Kept { .. } => cx.counters.ofo_queue.bump(),
-            Inserted::Duplicate => {}
+            Inserted::Duplicate => self.received_twice(seq, seq + payload.len() as u32),
             Inserted::Dropped(_) => cx.counters.ofo_drop.bump(),
         }
+    }
+
+    /// Something arrived a second time: the next ACK says so (RFC 2883 §4).
+    fn received_twice(&mut self, start: SeqNumber, end: SeqNumber) {
+        if self.is(Flag::Sack) {
+            self.dsack = (start, end);
+        }
+    }
+
+    /// Is the peer to be told that something arrived twice?
+    pub(super) fn owes_dsack(&self) -> bool {
+        self.dsack.0 != self.dsack.1
+    }
+
+    /// The blocks that the next segment reports: what arrived twice first (RFC 2883 §4), then the
+    /// range that grew last, then the others (RFC 2018 §4).
+    pub(super) fn sack_blocks(&self, cx: &Context<'_>) -> SackBlocks {
+        let mut blocks = SackBlocks::EMPTY;
+        if !self.is(Flag::Sack) || (self.reassembly.is_empty() && !self.owes_dsack()) {
+            return blocks;
+        }
+        if self.owes_dsack() {
+            blocks.push(self.dsack.0, self.dsack.1);
+        }
+        let recent = self.reassembly.recent_block(cx.reassembly);
+        if let Some((start, end)) = recent {
+            blocks.push(start, end);
+        }
+        for block in self.reassembly.blocks(cx.reassembly).take(SackBlocks::MAX) {
+            if Some(block) != recent && !blocks.push(block.0, block.1) {
+                break;
+            }
+        }
+        blocks
     }
 
     /// RFC 5681 §4.2: every second segment, at once if a gap was filled or the connection is young,
