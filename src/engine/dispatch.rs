@@ -168,6 +168,7 @@ impl<A: App> Engine<A> {
         match found {
             Some((Kind::Connection, index)) => {
                 let mut cx = context!(stack);
+                cx.congestion_experienced = staged.congestion;
                 let arrival = stack.conns[index].tcp.on_segment(&mut cx, &segment);
                 self.carry_out(index, &arrival);
             }

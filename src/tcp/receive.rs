@@ -27,6 +27,7 @@ impl Connection {
         if !self.state.may_receive() {
             return;
         }
+        self.note_congestion(cx, segment);
         let mut seq = segment.seq;
         // what came before RCV.NXT is old
         let old = seq.steps_to(self.rcv_nxt);
@@ -107,6 +108,22 @@ impl Connection {
             Inserted::Kept { .. } => cx.counters.ofo_queue.bump(),
             Inserted::Duplicate => self.received_twice(seq, seq + payload.len() as u32),
             Inserted::Dropped(_) => cx.counters.ofo_drop.bump(),
+        }
+    }
+
+    /// RFC 3168 §6.1.3: CE is echoed until the peer says that it has slowed down.
+    #[inline]
+    fn note_congestion(&mut self, cx: &Context<'_>, segment: &Segment<'_>) {
+        if !self.is(Flag::Ecn) {
+            return;
+        }
+        if segment.flags.cwr() {
+            self.take(Flag::OweEce);
+        }
+        if cx.congestion_experienced {
+            cx.counters.ce_received.bump();
+            self.set(Flag::OweEce);
+            self.set(Flag::AckNow);
         }
     }
 

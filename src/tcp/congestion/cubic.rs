@@ -155,9 +155,9 @@ impl Epoch {
     /// 9 / 17, and one when it has come back to where the window was.
     fn grow_estimate(&mut self, cwnd: u32, ack: &Ack) {
         let (up, down) = if self.w_est < self.prior { (9, 17) } else { (1, 1) };
-        let segments = u128::from(ack.acked) * u128::from(ack.mss) * up << FRACTION;
+        let segments = (u128::from(ack.acked) * u128::from(ack.mss) * up) << FRACTION;
         let grown = segments / (u128::from(cwnd.max(1)) * down);
-        let now = u128::from(self.w_est) << FRACTION | u128::from(self.w_est_fraction);
+        let now = (u128::from(self.w_est) << FRACTION) + u128::from(self.w_est_fraction);
         let now = (now + grown).min(u128::from(u32::MAX) << FRACTION);
         (self.w_est, self.w_est_fraction) = ((now >> FRACTION) as u32, now as u16);
     }
