@@ -78,6 +78,7 @@ impl Config {
         within("neighbours", limits.neighbours as u64, 1, 1 << 20)?;
         within("send_buffer", self.tcp.send_buffer.into(), 2_048, 1 << 30)?;
         within("receive_buffer", self.tcp.receive_buffer.into(), 2_048, (1 << 30) - 1)?;
+        within("receive_window", self.tcp.receive_window.into(), 2_048, 1 << 30)?;
         if let Some(mss) = self.tcp.mss {
             within("mss", mss.into(), 88, 65_495)?;
         }

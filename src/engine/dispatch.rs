@@ -185,6 +185,12 @@ impl<A: App> Engine<A> {
         if arrival.opened {
             self.opened(index);
         }
+        if let Some(ahead) = arrival.urgent
+            && self.is_open(index)
+        {
+            let stack = &mut self.stack;
+            self.app.on_urgent(&mut Io { stack, index }, ahead);
+        }
         if !arrival.deliver.is_empty() {
             self.deliver(index, arrival.deliver);
         }

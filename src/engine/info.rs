@@ -52,6 +52,8 @@ pub struct TcpInfo {
     pub sacked: u32,
     /// Octets taken for lost and not sent again yet.
     pub lost: u32,
+    /// Octets to read up to the end of the peer's urgent data, if there is some.
+    pub urgent: Option<u32>,
     /// Is SACK in use?
     pub sack: bool,
     /// Is ECN in use?
@@ -90,6 +92,7 @@ impl Stack {
             recovering: recovery.0 != Phase::Open,
             sacked: recovery.1,
             lost: recovery.2,
+            urgent: tcp.urgent_ahead(),
             sack: tcp.is(Flag::Sack),
             ecn: tcp.is(Flag::Ecn),
         })

@@ -121,7 +121,7 @@ impl Stack {
             ack: outgoing.ack,
             flags: outgoing.flags,
             window: outgoing.window,
-            urgent: 0,
+            urgent: outgoing.urgent,
             options: outgoing.options,
             payload: &[],
         };

@@ -97,6 +97,12 @@ pub enum Flag {
     OweCwr = 1 << 26,
     /// Only full segments leave.
     Cork = 1 << 27,
+    /// `ack_at` is when the pace lets the next segment go.
+    Paced = 1 << 28,
+    /// The peer has announced urgent data up to `rcv_up` that has not all arrived.
+    UrgentAhead = 1 << 29,
+    /// We have urgent data up to `snd_up` that is not acknowledged.
+    Urgent = 1 << 30,
 }
 
 /// Why a connection ended.
@@ -129,6 +135,9 @@ pub struct Arrival<'a> {
     pub peer_closed: bool,
     /// There is room again for an application that asked for it.
     pub writable: bool,
+    /// The peer announced urgent data, or more of it (RFC 9293 §3.8.5): what has yet to be read up
+    /// to its end, in octets, unread ones included.
+    pub urgent: Option<u32>,
     /// Answer with `<SEQ=n><CTL=RST>`.
     pub reset: Option<SeqNumber>,
     /// Enter TIME-WAIT: the block may be replaced by a compact entry.
@@ -156,6 +165,8 @@ pub struct Outgoing {
     pub len: u16,
     /// There may be more to send.
     pub more: bool,
+    /// The urgent pointer, if the flag is set.
+    pub urgent: u16,
     /// The packet can be marked instead of dropped: ECT(0) (RFC 3168 §6.1.2).
     pub ect: bool,
 }
@@ -198,6 +209,12 @@ pub struct Connection {
     pub(crate) retransmit_at: Instant,
     pub(crate) ack_at: Instant,
     pub(crate) life_at: Instant,
+    /// When the pace lets the next segment go.
+    pub(crate) pace_at: Instant,
+    /// Where RCV.NXT must get to before the receive window may double, and since when it is on the
+    /// way there.
+    pub(crate) tune_seq: SeqNumber,
+    pub(crate) tune_start_us: u32,
     // what few touch
     pub(crate) reassembly: Reassembly,
     /// SND.MAX when the last loss was found (RFC 6582 §3.2).
@@ -208,6 +225,9 @@ pub struct Connection {
     pub(crate) recovery: u32,
     /// What arrived a second time and is to be reported (RFC 2883); nothing if it is empty.
     pub(crate) dsack: (SeqNumber, SeqNumber),
+    /// The end of the urgent data: of ours, of the peer's.
+    pub(crate) snd_up: SeqNumber,
+    pub(crate) rcv_up: SeqNumber,
     /// Since when nothing new was acknowledged, for the user timeout, in ms.
     pub(crate) stalled_ms: u32,
     pub(crate) challenge_second: u16,
@@ -216,6 +236,8 @@ pub struct Connection {
     /// for how many recoveries (RFC 8985 §6.2 step 4).
     pub(crate) reorder_steps: u8,
     pub(crate) reorder_lasts: u8,
+    /// How often the receive window has doubled.
+    pub(crate) rcv_doublings: u8,
     pub(crate) probes: u8,
     /// The MSS that we announce.
     pub(crate) our_mss: u16,
@@ -295,16 +317,22 @@ impl Connection {
             retransmit_at: Instant::FAR,
             ack_at: Instant::FAR,
             life_at: Instant::FAR,
+            pace_at: Instant::ZERO,
+            tune_seq: SeqNumber::default(),
+            tune_start_us: 0,
             reassembly: Reassembly::default(),
             recover: birth.iss,
             reduced_at: birth.iss,
             recovery: 0,
             dsack: Default::default(),
+            snd_up: birth.iss,
+            rcv_up: SeqNumber::default(),
             stalled_ms: 0,
             challenge_second: 0,
             challenges: 0,
             reorder_steps: 0,
             reorder_lasts: 0,
+            rcv_doublings: 0,
             probes: 0,
             our_mss: mss,
         }
@@ -360,6 +388,20 @@ impl Connection {
         let taken = self.send.append(cx.pool, &bytes[..bytes.len().min(room)]);
         if taken < bytes.len() {
             self.set(Flag::WantsRoom);
+        }
+        taken
+    }
+
+    /// As [`write`](Self::write), and what was queued so far is urgent (RFC 9293 §3.8.5; RFC 6093
+    /// §6 advises against it).
+    pub fn write_urgent(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
+        let taken = self.write(cx, bytes);
+        if taken > 0 {
+            self.snd_up = self.snd_una + self.send.len();
+            if !self.state.is_synchronized() {
+                self.snd_up += 1; // the SYN comes first
+            }
+            self.set(Flag::Urgent);
         }
         taken
     }
@@ -451,4 +493,4 @@ impl Connection {
     }
 }
 
-const _: () = assert!(size_of::<Connection>() <= 288);
+const _: () = assert!(size_of::<Connection>() <= 304);

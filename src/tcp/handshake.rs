@@ -64,7 +64,9 @@ impl Connection {
     /// Takes in the peer's SYN: its sequence number, window and options.
     pub(super) fn take_syn(&mut self, config: &Config, now: Instant, syn: &Segment<'_>) {
         self.rcv_nxt = syn.seq + 1;
-        self.rcv_adv = self.rcv_nxt + config.receive_buffer.min(LARGEST_UNSCALED);
+        self.rcv_adv = self.rcv_nxt + self.receive_limit(config).min(LARGEST_UNSCALED);
+        self.tune_seq = self.rcv_adv;
+        self.tune_start_us = micros(now);
         self.last_ack_sent = self.rcv_nxt;
         self.snd_wnd = syn.window.into();
         self.max_snd_wnd = self.snd_wnd;

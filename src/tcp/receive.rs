@@ -2,6 +2,7 @@
 
 use super::buffer::CHUNK_BYTES;
 use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
+use super::handshake::micros;
 use super::reassembly::{Inserted, Limits, Pools};
 use super::state::{State, StateEvent};
 use crate::wire::options::SackBlocks;
@@ -28,6 +29,9 @@ impl Connection {
             return;
         }
         self.note_congestion(cx, segment);
+        if segment.flags.urg() {
+            self.note_urgent(segment, arrival);
+        }
         let mut seq = segment.seq;
         // what came before RCV.NXT is old
         let old = seq.steps_to(self.rcv_nxt);
@@ -76,6 +80,9 @@ impl Connection {
         } else {
             arrival.deliver = payload;
             self.rcv_nxt += payload.len() as u32;
+        }
+        if self.rcv_nxt.at_or_after(self.tune_seq) {
+            self.tune_window(cx);
         }
         self.schedule_ack(cx, filled_gap);
         if fin {
@@ -208,9 +215,53 @@ impl Connection {
             return;
         }
         let growth = self.receive_window().abs_diff(self.window_to_offer(cx.config));
-        if growth >= (2 * u32::from(self.mss)).min(cx.config.receive_buffer / 2).max(1) {
+        let limit = self.receive_limit(cx.config);
+        if growth >= (2 * u32::from(self.mss)).min(limit / 2).max(1) {
             self.set(Flag::AckNow);
         }
+    }
+
+    /// Octets that may be unread now: at first a little, and twice as much each time that the peer
+    /// uses it up, to the limit.
+    pub(super) fn receive_limit(&self, config: &super::config::Config) -> u32 {
+        let limit = u64::from(config.receive_window) << self.rcv_doublings;
+        limit.min(config.receive_buffer.into()) as u32
+    }
+
+    /// The peer has filled the window that was announced when this round began. If that took it
+    /// less than two round trips, the window is what holds it back, and doubles.
+    #[cold]
+    fn tune_window(&mut self, cx: &Context<'_>) {
+        let now_us = micros(cx.now);
+        let took_us = now_us.wrapping_sub(self.tune_start_us);
+        let (srtt_us, limit) = (self.rtt.srtt_us, self.receive_limit(cx.config));
+        let quick = srtt_us == 0 || took_us < srtt_us.saturating_mul(2);
+        if quick && limit < cx.config.receive_buffer && self.rcv_doublings < 30 {
+            self.rcv_doublings += 1;
+        }
+        self.tune_seq = self.rcv_adv.later(self.rcv_nxt + 1);
+        self.tune_start_us = now_us;
+    }
+
+    /// RFC 9293 §3.10.7.4, sixth check; the pointer is that of RFC 6093 §3.
+    #[cold]
+    fn note_urgent(&mut self, segment: &Segment<'_>, arrival: &mut Arrival<'_>) {
+        let end = segment.seq + u32::from(segment.urgent);
+        let known = if self.is(Flag::UrgentAhead) { self.rcv_up } else { self.rcv_nxt };
+        if segment.urgent == 0 || end.at_or_before(known) {
+            return;
+        }
+        self.rcv_up = end;
+        self.set(Flag::UrgentAhead);
+        arrival.urgent = self.urgent_ahead();
+    }
+
+    /// Octets to read up to the end of the peer's urgent data (RFC 9293 §3.8.5), `None` if all of it
+    /// was read.
+    pub fn urgent_ahead(&self) -> Option<u32> {
+        let read = self.rcv_nxt - self.receive.len();
+        let left = read.steps_to(self.rcv_up);
+        (self.is(Flag::UrgentAhead) && left > 0).then_some(left as u32)
     }
 
     /// The window to announce, in octets: what the buffer has room for, but the right edge never
@@ -218,8 +269,9 @@ impl Connection {
     pub(super) fn window_to_offer(&self, config: &super::config::Config) -> u32 {
         let announced = self.receive_window();
         let largest = 0xffff << self.rcv_scale;
-        let room = config.receive_buffer.saturating_sub(self.receive.len()).min(largest);
-        let step = u32::from(self.mss).min(config.receive_buffer / 2);
+        let limit = self.receive_limit(config);
+        let room = limit.saturating_sub(self.receive.len()).min(largest);
+        let step = u32::from(self.mss).min(limit / 2);
         if room < announced + step { announced } else { room }
     }
 }

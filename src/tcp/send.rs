@@ -48,7 +48,7 @@ impl Connection {
             flags = flags.with(Flags::ECE);
         }
         // RFC 7323 §2.2: the window of a SYN is never scaled
-        let window = if answers { self.receive_window() } else { cx.config.receive_buffer };
+        let window = if answers { self.receive_window() } else { self.receive_limit(cx.config) };
         Outgoing {
             seq,
             ack: if answers { self.rcv_nxt } else { SeqNumber::default() },
@@ -58,6 +58,7 @@ impl Connection {
             offset: 0,
             len: 0,
             more: false,
+            urgent: 0,
             ect: false,
         }
     }
@@ -87,6 +88,9 @@ impl Connection {
             return Some(self.probe(cx, unsent));
         }
         self.restart_after_idle(cx);
+        if cx.config.pacing && self.is_held_by_pace(cx) {
+            return None;
+        }
         let by_peer = self.snd_wnd.saturating_sub(offset);
         let usable = by_peer.min(self.congestion.window().saturating_sub(self.pipe(cx, offset)));
         let len = unsent.min(usable).min(mss);
@@ -185,6 +189,28 @@ impl Connection {
         }
     }
 
+    /// Must the next segment wait for its turn? Then the timer brings it.
+    fn is_held_by_pace(&mut self, cx: &Context<'_>) -> bool {
+        self.take(Flag::Paced);
+        let held = self.pace_at > cx.now;
+        if held {
+            self.set(Flag::Paced);
+            self.ack_at = self.ack_at.min(self.pace_at);
+        }
+        held
+    }
+
+    /// A segment of `len` octets leaves: the next one waits its share of the round trip. The pace is
+    /// twice the window a round trip in slow start, so that it can double, and 5/4 of it afterwards.
+    fn pace(&mut self, cx: &Context<'_>, len: u32) {
+        let window = u64::from(self.congestion.window().max(1));
+        let slow_start = self.congestion.window() < self.congestion.threshold();
+        let (up, down) = if slow_start { (1, 2) } else { (4, 5) };
+        let round_ns = u64::from(self.rtt.srtt_us) * 1_000;
+        let share = u64::from(len) * round_ns * up / (window * down);
+        self.pace_at = self.pace_at.max(cx.now).plus_nanos(share);
+    }
+
     /// A zero-window probe: what fits, at least one octet, or the FIN if nothing else is left.
     /// SND.NXT stays where it is: the octet is not expected to get in.
     fn probe(&mut self, cx: &mut Context<'_>, unsent: u32) -> Outgoing {
@@ -232,6 +258,19 @@ impl Connection {
             self.set(Flag::FinSent);
         }
         let more = !last || (self.is(Flag::FinQueued) && !fin);
+        if cx.config.pacing {
+            self.pace(cx, len);
+        }
+        let mut urgent = 0;
+        if self.is(Flag::Urgent) {
+            if seq.before(self.snd_up) {
+                // RFC 9293 §3.1: a positive offset, as far as its field goes
+                urgent = seq.steps_to(self.snd_up).min(0xffff) as u16;
+                flags = flags.with(Flags::URG);
+            } else {
+                self.take(Flag::Urgent);
+            }
+        }
         let mut ect = false;
         if self.is(Flag::Ecn) && !sent_before && len > 0 {
             // RFC 3168 §6.1.2, §6.1.5: new data only
@@ -241,7 +280,7 @@ impl Connection {
             }
         }
         let acked = self.acknowledging(cx, seq, flags);
-        Outgoing { offset, len: len as u16, more, ect, ..acked }
+        Outgoing { offset, len: len as u16, more, urgent, ect, ..acked }
     }
 
     /// An ACK without payload, if one is due.
@@ -266,7 +305,7 @@ impl Connection {
         self.rcv_adv = self.rcv_adv.later(self.rcv_nxt + (window << self.rcv_scale));
         self.last_ack_sent = self.rcv_nxt;
         self.take(Flag::AckNow);
-        self.ack_at = Instant::FAR;
+        self.ack_at = if self.is(Flag::Paced) { self.pace_at } else { Instant::FAR };
         self.pending_acks = 0;
         let timestamps = self.is(Flag::Timestamps).then(|| self.timestamps_now(cx.now));
         let sack = self.sack_blocks(cx);
@@ -284,6 +323,7 @@ impl Connection {
             offset: 0,
             len: 0,
             more: false,
+            urgent: 0,
             ect: false,
         }
     }

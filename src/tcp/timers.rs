@@ -33,8 +33,12 @@ impl Connection {
         let mut expiry = Expiry::NotDue;
         if self.ack_at <= cx.now {
             self.ack_at = Instant::FAR;
-            self.set(Flag::AckNow);
-            cx.counters.delayed_acks.bump();
+            if !self.take(Flag::Paced) {
+                cx.counters.delayed_acks.bump();
+                self.set(Flag::AckNow);
+            } else if self.pending_acks > 0 {
+                self.set(Flag::AckNow);
+            }
             expiry = Expiry::Send;
         }
         if self.retransmit_at <= cx.now {
