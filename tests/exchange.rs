@@ -10,16 +10,24 @@ mod close;
 mod data_transfer;
 #[path = "exchange/defence.rs"]
 mod defence;
+#[path = "exchange/ecn.rs"]
+mod ecn;
+#[path = "exchange/habits.rs"]
+mod habits;
 #[path = "exchange/harness.rs"]
 mod harness;
 #[path = "exchange/link.rs"]
 mod link;
 #[path = "exchange/listener.rs"]
 mod listener;
+#[path = "exchange/loss.rs"]
+mod loss;
 #[path = "exchange/open.rs"]
 mod open;
 #[path = "exchange/retransmit.rs"]
 mod retransmit;
+#[path = "exchange/sack.rs"]
+mod sack;
 #[path = "exchange/segment.rs"]
 mod segment;
 #[path = "exchange/time_wait.rs"]

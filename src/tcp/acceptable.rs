@@ -120,10 +120,13 @@ impl Connection {
     /// limit, so that two confused peers do not answer each other for ever.
     fn acknowledge_out_of_window(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) {
         if segment.seq_len() == 0 {
-            self.challenge(cx);
-        } else {
-            self.set(Flag::AckNow);
+            return self.challenge(cx);
         }
+        let octets = segment.payload.len() as u32;
+        if octets > 0 && (segment.seq + octets).at_or_before(self.rcv_nxt) {
+            self.received_twice(segment.seq, segment.seq + octets);
+        }
+        self.set(Flag::AckNow);
     }
 
     fn is_older_than_recent(&self, value: u32, now: Instant) -> bool {

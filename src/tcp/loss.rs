@@ -123,6 +123,7 @@ impl Connection {
         if let Some((start, end)) = superfluous {
             self.dsack_arrives(cx, start, end);
         }
+        let was = cx.recovery.at(link).phase;
         if news.acked > 0 {
             self.undo_if_early(cx, segment);
             self.leave_recovery(cx);
@@ -143,7 +144,10 @@ impl Connection {
                 let window = recovery.window(delivered.octets, pipe, threshold, mss, safe);
                 self.congestion.set_window(window);
             }
-            Phase::Open | Phase::Timeout if news.acked > 0 => self.grow(cx, news),
+            // the ACK that ends fast recovery has set the window
+            Phase::Open | Phase::Timeout if news.acked > 0 && was != Phase::Fast => {
+                self.grow(cx, news);
+            }
             Phase::Open | Phase::Timeout => {}
         }
         self.judge_tail(cx, segment, news, superfluous);

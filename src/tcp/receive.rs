@@ -135,7 +135,7 @@ impl Connection {
     }
 
     /// Something arrived a second time: the next ACK says so (RFC 2883 §4).
-    fn received_twice(&mut self, start: SeqNumber, end: SeqNumber) {
+    pub(super) fn received_twice(&mut self, start: SeqNumber, end: SeqNumber) {
         if self.is(Flag::Sack) {
             self.dsack = (start, end);
         }

@@ -245,8 +245,11 @@ impl Connection {
         if self.recovery != 0 && !sent_before {
             cx.recovery.at_mut(self.recovery).note_sent(len);
         }
-        if self.retransmit_at == Instant::FAR || self.is(Flag::TailTimer) {
-            self.arm_retransmit(cx); // RFC 6298 §5.1, RFC 8985 §7.2
+        // RFC 6298 §5.1; RFC 8985 §7.2: a probe is due some time after the last segment, sooner if
+        // there is more than one
+        let second = !sent_before && offset > 0 && offset <= self.mss.into();
+        if self.retransmit_at == Instant::FAR || self.is(Flag::TailTimer) || second {
+            self.arm_retransmit(cx);
         }
         let mut flags = Flags::ACK;
         let last = offset + len == self.send.len();

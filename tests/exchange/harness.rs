@@ -17,6 +17,7 @@ use lastack::time::Instant;
 use lastack::wire::ethernet::{self, Ethernet};
 use lastack::wire::ipv4::{Ipv4, Ipv4Header};
 use lastack::wire::ipv6::{Ipv6, Ipv6Header};
+use lastack::wire::options::SackBlocks;
 use lastack::wire::seq::SeqNumber;
 use lastack::wire::tcp::{Flags, Segment};
 use lastack::wire::{MacAddr, PROTOCOL_TCP, checksum};
@@ -82,6 +83,9 @@ pub struct Exchange {
     pub local: SocketAddr,
     /// Its other end.
     pub remote: SocketAddr,
+    /// The two ECN bits of the peer's packets, and of the last one of ours.
+    pub ecn: u8,
+    pub our_ecn: u8,
     /// The VLAN that the peer's frames belong to, and ours must.
     pub vlan: Option<u16>,
     pub rhythm: Rhythm,
@@ -103,6 +107,8 @@ impl Exchange {
             engine,
             local: "198.18.0.1:80".parse().unwrap(),
             remote: "198.18.0.2:40000".parse().unwrap(),
+            ecn: 0,
+            our_ecn: 0,
             vlan,
             rhythm: Rhythm::Deadlines,
             listener: None,
@@ -249,6 +255,13 @@ impl Exchange {
         self.parse(&sent.frame).expect("a TCP segment")
     }
 
+    /// All segments that we have sent by now.
+    pub fn sent_segments(&mut self) -> Vec<Seg> {
+        self.drain();
+        let sent: Vec<_> = self.sent.drain(..).collect();
+        sent.iter().filter_map(|sent| self.parse(&sent.frame)).collect()
+    }
+
     /// The next frame that we send, whatever it is.
     #[track_caller]
     pub fn sent_frame(&mut self) -> Vec<u8> {
@@ -353,7 +366,14 @@ impl Exchange {
     /// A segment of the peer's, as a frame.
     pub fn frame_of(&self, segment: &Seg) -> Vec<u8> {
         let Seg { flags, seq, ack, window, options, urgent, payload } = segment;
-        let ack = if flags.ack() { ack.wrapping_add(self.base()) } else { *ack };
+        let base = self.base();
+        let ack = if flags.ack() { ack.wrapping_add(base) } else { *ack };
+        let mut options = options.unwrap_or_default();
+        let mut sack = SackBlocks::EMPTY;
+        for (start, end) in options.sack.iter() {
+            sack.push(start + base, end + base);
+        }
+        options.sack = sack;
         let segment = Segment {
             src_port: self.remote.port(),
             dst_port: self.local.port(),
@@ -362,7 +382,7 @@ impl Exchange {
             flags: *flags,
             window: window.unwrap_or(PEER_WINDOW),
             urgent: *urgent,
-            options: options.unwrap_or_default(),
+            options,
             payload,
         };
         let mut bytes = vec![0; 60 + payload.len()];
@@ -383,16 +403,22 @@ impl Exchange {
         let ethertype = if v4 { ethernet::ETHERTYPE_IPV4 } else { ethernet::ETHERTYPE_IPV6 };
         let mut len = ethernet::write_header(&mut frame, OUR_MAC, PEER_MAC, self.vlan, ethertype);
         len += match (self.remote.ip(), self.local.ip()) {
-            (IpAddr::V4(src), IpAddr::V4(dst)) => {
-                Ipv4Header { src, dst, protocol, ttl: 64, tos: 0, ident: 0, dont_fragment: true }
-                    .write(&mut frame[len..], payload.len())
+            (IpAddr::V4(src), IpAddr::V4(dst)) => Ipv4Header {
+                src,
+                dst,
+                protocol,
+                ttl: 64,
+                tos: self.ecn,
+                ident: 0,
+                dont_fragment: true,
             }
+            .write(&mut frame[len..], payload.len()),
             (IpAddr::V6(src), IpAddr::V6(dst)) => Ipv6Header {
                 src,
                 dst,
                 next_header: protocol,
                 hop_limit: 64,
-                traffic_class: 0,
+                traffic_class: self.ecn,
                 flow_label: 0,
             }
             .write(&mut frame[len..], payload.len()),
@@ -410,10 +436,12 @@ impl Exchange {
             ethernet::ETHERTYPE_IPV4 => {
                 let packet = Ipv4::parse(ethernet.payload).unwrap();
                 assert!(packet.checksum_ok(), "IPv4 checksum");
+                self.our_ecn = packet.ecn();
                 (packet.src.into(), packet.dst.into(), packet.protocol, packet.payload)
             }
             ethernet::ETHERTYPE_IPV6 => {
                 let packet = Ipv6::parse(ethernet.payload).unwrap();
+                self.our_ecn = packet.ecn();
                 (packet.src.into(), packet.dst.into(), packet.protocol, packet.payload)
             }
             _ => return None,

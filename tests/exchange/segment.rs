@@ -1,7 +1,8 @@
 //! Segments as a test writes them down: short to say, whole frames on the wire.
 
 use core::fmt;
-use lastack::wire::options::{Options, Timestamps};
+use lastack::wire::options::{Options, SackBlocks, Timestamps};
+use lastack::wire::seq::SeqNumber;
 use lastack::wire::tcp::Flags;
 
 /// A segment as one writes it beside the figures of an RFC. Our side counts from 100
@@ -97,6 +98,27 @@ impl Seg {
     pub fn ts(self, value: u32) -> Self {
         let options = self.options.unwrap_or_default();
         self.options(Options { timestamps: Some(Timestamps { value, echo: 0 }), ..options })
+    }
+
+    pub fn sack_permitted(self) -> Self {
+        let options = self.options.unwrap_or_default();
+        self.options(Options { sack_permitted: true, ..options })
+    }
+
+    /// SACK blocks, numbered as the side counts whose octets they are.
+    pub fn sack(self, blocks: &[(u32, u32)]) -> Self {
+        let mut sack = SackBlocks::EMPTY;
+        for &(start, end) in blocks {
+            assert!(sack.push(SeqNumber::new(start), SeqNumber::new(end)), "no more than four");
+        }
+        let options = self.options.unwrap_or_default();
+        self.options(Options { sack, ..options })
+    }
+
+    /// A timestamp of the peer's clock that echoes one of ours.
+    pub fn echo(self, value: u32, echo: u32) -> Self {
+        let options = self.options.unwrap_or_default();
+        self.options(Options { timestamps: Some(Timestamps { value, echo }), ..options })
     }
 
     /// Is `sent` what this expects?

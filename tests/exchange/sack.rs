@@ -1,0 +1,118 @@
+//! SACK and DSACK as a receiver sends them: RFC 2018, RFC 2883.
+
+use crate::*;
+use lastack::engine::Config;
+
+fn with_sack() -> Config {
+    let mut config = plain();
+    config.tcp.sack = true;
+    config
+}
+
+fn established() -> Exchange {
+    let mut tcp = Exchange::listening(with_sack());
+    tcp.receives(syn().seq(300).mss(1_460).sack_permitted());
+    tcp.sends(syn_ack().seq(100).ack(301).mss(1_460).sack_permitted());
+    tcp.receives(ack().seq(301).ack(101));
+    tcp.accepts();
+    tcp
+}
+
+/// RFC 2018 §2.
+#[test]
+fn is_offered_and_granted() {
+    drop(established());
+    let mut tcp = Exchange::new(with_sack());
+    tcp.connect();
+    tcp.sends(syn().seq(100).mss(1_460).sack_permitted());
+    tcp.receives(syn_ack().seq(300).ack(101).mss(1_460).sack_permitted());
+    tcp.sends(ack().seq(101).ack(301));
+    assert!(tcp.engine.info(tcp.conn()).unwrap().sack);
+}
+
+/// What was not asked for is not granted, and without it no block is sent.
+#[test]
+fn is_not_used_unasked() {
+    for config in [plain(), with_sack()] {
+        let offered = config.tcp.sack;
+        let mut tcp = Exchange::listening(config);
+        let request = syn().seq(300).mss(1_460);
+        tcp.receives(if offered { request } else { request.sack_permitted() });
+        tcp.sends(syn_ack().seq(100).ack(301).mss(1_460));
+        tcp.receives(ack().seq(301).ack(101));
+        tcp.accepts();
+        tcp.receives(data("cc").seq(305).ack(101));
+        tcp.sends(ack().seq(101).ack(301).sack(&[]));
+    }
+}
+
+/// RFC 2018 §4: the block with the latest segment first, then the others.
+#[test]
+fn blocks_tell_what_has_arrived() {
+    let mut tcp = established();
+    tcp.receives(data("cc").seq(305).ack(101));
+    tcp.sends(ack().seq(101).ack(301).sack(&[(305, 307)]));
+    tcp.receives(data("gg").seq(313).ack(101));
+    tcp.sends(ack().seq(101).ack(301).sack(&[(313, 315), (305, 307)]));
+    tcp.receives(data("ee").seq(309).ack(101));
+    tcp.sends(ack().seq(101).ack(301).sack(&[(309, 311), (305, 307), (313, 315)]));
+    tcp.receives(data("dd").seq(307).ack(101));
+    tcp.sends(ack().seq(101).ack(301).sack(&[(305, 311), (313, 315)]));
+    tcp.receives(data("aabb").seq(301).ack(101));
+    tcp.sends(ack().seq(101).ack(311).sack(&[(313, 315)]));
+    tcp.receives(data("ff").seq(311).ack(101));
+    tcp.sends(ack().seq(101).ack(315).sack(&[]));
+    tcp.reads("aabbccddeeffgg");
+}
+
+/// As many as fit: four, or three beside timestamps.
+#[test]
+fn no_more_blocks_than_fit() {
+    let mut tcp = established();
+    let mut blocks = Vec::new();
+    for n in 0..6 {
+        let at = 310 + 10 * n;
+        tcp.receives(data("x").seq(at).ack(101));
+        blocks.insert(0, (at, at + 1));
+        let sent = tcp.sent_segment(String::new);
+        let sack = sent.options.unwrap().sack;
+        assert_eq!(sack.len(), blocks.len().min(4));
+        let first = sack.iter().next().map(|(a, b)| (a.value(), b.value()));
+        assert_eq!(first, Some(blocks[0]), "the latest first");
+    }
+}
+
+/// RFC 2883 §4: what arrived twice is reported, once.
+#[test]
+fn what_arrives_twice_is_reported() {
+    let mut tcp = established();
+    tcp.receives(data("aabb").seq(301).ack(101));
+    tcp.sends(ack().seq(101).ack(305).sack(&[]));
+    tcp.receives(data("aabb").seq(301).ack(101));
+    tcp.sends(ack().seq(101).ack(305).sack(&[(301, 305)]));
+    tcp.receives(data("bbcc").seq(303).ack(101)); // half of it is new
+    tcp.sends(ack().seq(101).ack(307).sack(&[(303, 305)]));
+    tcp.receives(data("ee").seq(309).ack(101));
+    tcp.sends(ack().seq(101).ack(307).sack(&[(309, 311)]));
+    tcp.receives(data("ee").seq(309).ack(101)); // RFC 2883 §4.1.2: within what is out of order
+    tcp.sends(ack().seq(101).ack(307).sack(&[(309, 311), (309, 311)]));
+    tcp.receives(data("dd").seq(307).ack(101));
+    tcp.sends(ack().seq(101).ack(311).sack(&[]));
+    assert_eq!(tcp.counters().dsack_sent.get(), 3);
+    tcp.reads("aabbccddee");
+}
+
+/// Data that carries blocks leaves them room (RFC 6691 §3).
+#[test]
+fn data_with_blocks_fits_the_mtu() {
+    let mut tcp = established();
+    tcp.receives(data("cc").seq(305).ack(101));
+    tcp.sends(ack().seq(101).ack(301).sack(&[(305, 307)]));
+    tcp.write(vec![b'x'; 3_000]);
+    for (offset, len) in [(0, 1_448), (1_448, 1_448)] {
+        let part = data(vec![b'x'; len]).without_psh();
+        tcp.sends(part.seq(101 + offset).ack(301).sack(&[(305, 307)]));
+    }
+    tcp.receives(ack().seq(301).ack(2_997));
+    tcp.sends(data(vec![b'x'; 104]).seq(2_997).ack(301).sack(&[(305, 307)]));
+}
