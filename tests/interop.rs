@@ -1,0 +1,166 @@
+//! The program and the TCP of the Linux kernel, with every setting of the kernel's that a connection
+//! depends on, over paths that lose, and at the ends of connections. Each test has a network
+//! namespace of its own. Needs root, `ip`, `ss` and nft; without them the tests say so and check
+//! nothing.
+
+#[path = "interop/ends.rs"]
+mod ends;
+#[path = "interop/loss.rs"]
+mod loss;
+#[path = "kernel/namespace.rs"]
+#[allow(dead_code)] // of which other tests use more
+mod namespace;
+#[path = "interop/peer.rs"]
+mod peer;
+#[path = "interop/settings.rs"]
+mod settings;
+
+use namespace::{Lastack, Namespace, turn};
+use peer::{PORT, Peer, Role};
+use serde_json::Value;
+use settings::{Congestion, Info, Ours, Settings};
+use std::net::SocketAddr;
+
+/// Octets of a transfer in one direction.
+const LENGTH: usize = 5_000_000;
+
+#[track_caller]
+fn count(report: &Value, path: &str) -> u64 {
+    report.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("{path} in {report}"))
+}
+
+/// Our addresses with the port of an application, IPv4 first.
+fn addresses(port: u16) -> Vec<SocketAddr> {
+    ["198.18.0.2", "2001:db8::2"]
+        .map(|address| SocketAddr::new(address.parse().expect("an address"), port))
+        .to_vec()
+}
+
+/// `lastack server`, with all that it knows and `extra` arguments, ready to be talked to.
+fn serve(namespace: &Namespace, app: &str, extra: &[&str]) -> Lastack {
+    let arguments = [&["--app", app], extra, &Ours::ask().arguments()].concat();
+    let server = namespace.lastack("server", &arguments);
+    namespace.wait_for("the server", || server.messages().contains(&format!("{app} at port ")));
+    server
+}
+
+/// `lastack client` with one connection at a time, each with a request and a response of `length`,
+/// to the kernel's `server`.
+fn load(namespace: &Namespace, server: &str, length: usize, extra: &[&str]) -> Lastack {
+    let length = length.to_string();
+    let arguments = [
+        &["--workload", "crr", "--connections", "1", "--connect", server],
+        &["--request-size", &length, "--response-size", &length][..],
+        extra,
+        &Ours::ask().arguments(),
+    ]
+    .concat();
+    namespace.lastack("client", &arguments)
+}
+
+/// Were the options those that were set?
+#[track_caller]
+fn check_all(told: &[Info], settings: &[Settings]) {
+    let ours = Ours::ask();
+    assert_eq!(told.len(), settings.len());
+    for (info, settings) in told.iter().zip(settings) {
+        info.check(settings, &ours);
+    }
+}
+
+/// Did all connections end in an orderly way, without a segment that is not what it should be?
+#[track_caller]
+fn check_orderly(report: &Value, connections: u64) {
+    assert_eq!(count(report, "/connections/closed"), connections, "{report}");
+    for path in ["/connections/failed", "/connections/reset", "/drops/malformed"] {
+        assert_eq!(count(report, path), 0, "{path} in {report}");
+    }
+    for name in ["InCsumErrors", "TCPAbortOnTimeout", "OutRsts", "TCPChallengeACK"] {
+        assert_eq!(count(report, &format!("/tcp/{name}")), 0, "{name} in {report}");
+    }
+}
+
+#[test]
+fn the_kernel_downloads_with_every_setting() {
+    let Some(_turn) = turn() else { return };
+    let congestion = Congestion::allow(&["bbr", "cubic", "reno"]);
+    let settings = Settings::all(&congestion.names);
+    let namespace = Namespace::new();
+    let server = serve(&namespace, "http", &[]);
+    let role = Role::Get { servers: addresses(80), length: LENGTH, settings: settings.clone() };
+    check_all(&Peer::start(&namespace, &role).end(), &settings);
+    let report = server.stop();
+    check_orderly(&report, settings.len() as u64);
+    assert!(count(&report, "/bytes/sent") > (settings.len() * LENGTH) as u64);
+}
+
+#[test]
+fn the_kernel_uploads_with_every_setting() {
+    let Some(_turn) = turn() else { return };
+    let congestion = Congestion::allow(&["bbr", "cubic", "reno"]);
+    let settings = Settings::all(&congestion.names);
+    let namespace = Namespace::new();
+    let server = serve(&namespace, "echo", &[]);
+    let role = Role::Echo { servers: addresses(7), length: LENGTH, settings: settings.clone() };
+    check_all(&Peer::start(&namespace, &role).end(), &settings);
+    let report = server.stop();
+    check_orderly(&report, settings.len() as u64);
+    assert_eq!(count(&report, "/bytes/received"), (settings.len() * LENGTH) as u64);
+    assert_eq!(count(&report, "/bytes/sent"), (settings.len() * LENGTH) as u64);
+}
+
+/// Our client against a server of the kernel at `address`, once with each of the settings.
+fn load_with(settings: Vec<Settings>, address: &str) {
+    let namespace = Namespace::new();
+    let role = Role::Serve { length: LENGTH, settings: settings.clone() };
+    let mut peer = Peer::start(&namespace, &role);
+    assert_eq!(peer.tells().0, "listens");
+    let client = load(&namespace, &format!("{address}:{PORT}"), LENGTH, &["--duration", "60s"]);
+    let told: Vec<Info> = settings.iter().map(|_| peer.tells()).collect();
+    check_all(&told, &settings);
+    let report = client.stop();
+    let opened = count(&report, "/connections/opened");
+    assert!(opened >= settings.len() as u64, "{report}");
+    check_orderly(&report, opened);
+    assert_eq!(count(&report, "/bytes/received"), opened * LENGTH as u64);
+}
+
+#[test]
+fn our_client_transfers_with_every_setting() {
+    let Some(_turn) = turn() else { return };
+    let congestion = Congestion::allow(&["bbr", "cubic", "reno"]);
+    load_with(Settings::all(&congestion.names), "198.18.0.1");
+    let usual = congestion.names.iter().map(|name| Settings::usual(name)).collect();
+    load_with(usual, "[2001:db8::1]");
+}
+
+/// Our switches: what is off here is not agreed on, whatever the kernel offers.
+#[test]
+fn what_is_switched_off_is_not_agreed_on() {
+    let Some(_turn) = turn() else { return };
+    let Ours { sack, ecn } = Ours::ask();
+    let switches: [(&str, bool); 4] =
+        [("--timestamps", true), ("--window-scale", true), ("--sack", sack), ("--ecn", ecn)];
+    for (switch, is_there) in switches {
+        if !is_there {
+            eprintln!("skipped: {switch}, which the program has not");
+            continue;
+        }
+        let namespace = Namespace::new();
+        // Said twice it would be an error, so only this one is said.
+        let server = namespace.lastack("server", &["--app", "echo", switch, "off"]);
+        namespace.wait_for("the server", || server.messages().contains("echo at port "));
+        let offered = Settings { ecn: true, ..Settings::usual("bbr") };
+        let settings = vec![offered];
+        let role = Role::Echo { servers: addresses(7), length: LENGTH, settings };
+        let told = Peer::start(&namespace, &role).end();
+        let agreed = match switch {
+            "--timestamps" => told[0].has("ts"),
+            "--window-scale" => told[0].value("wscale").is_some(),
+            "--sack" => told[0].has("sack"),
+            _ => told[0].has("ecn"),
+        };
+        assert!(!agreed, "{switch}: {}", told[0].0);
+        check_orderly(&server.stop(), 1);
+    }
+}
