@@ -15,6 +15,7 @@ pub mod hugepages;
 pub mod profile;
 #[cfg(feature = "dpdk")]
 mod run;
+pub mod tcp_args;
 pub mod units;
 
 use args::Cli;

@@ -69,7 +69,7 @@ fn each_choice_is_told_with_what_there_is() {
     for (line, text) in [
         ("loopback --time-wait never", "--time-wait never: expected strict or reuse or off"),
         ("loopback --rfc1337 yes", "--rfc1337 yes: expected on or off"),
-        ("loopback --congestion bbr", "--congestion bbr: expected newreno"),
+        ("loopback --congestion bbr", "--congestion bbr: expected cubic or newreno"),
         ("loopback --workload x", "--workload x: expected crr or rr"),
         ("loopback --rate 5 --arrival x", "--arrival x: expected fixed or poisson"),
         ("loopback --close x", "--close x: expected client or server or reset"),
@@ -122,6 +122,8 @@ fn options_mean_what_they_say() {
     let line = "client --profile memif --workload rr --rate 10k/s --arrival poisson --pipeline 4 \
                 --requests-per-connection 7 --close reset --msl 500ms --time-wait strict --rfc1337 off \
                 --max-connections 1M --timestamps off --window-scale off --mss 1400 --rto-min 5ms \
+                --sack off --ecn on --congestion newreno --hystart off --initial-window 4 \
+                --delayed-ack 5ms --quick-acks 0 --send-buffer 64k --receive-buffer 128k \
                 --request-size 2k --neighbour 2001:db8::9=02:00:00:00:00:09";
     let Command::Client(Client { common, load, shape }) = command(line) else { panic!("{line}") };
     assert_eq!(load.workload, Workload::Rr);
@@ -134,6 +136,11 @@ fn options_mean_what_they_say() {
     assert_eq!((tcp.msl, tcp.rto_min), (Duration::from_millis(500), Duration::from_millis(5)));
     assert_eq!(tcp.time_wait, crate::tcp::TimeWaitPolicy::Strict);
     assert!(!tcp.rfc1337 && !tcp.timestamps && !tcp.window_scale);
+    assert!(!tcp.sack && tcp.ecn && !tcp.hystart);
+    assert_eq!(tcp.congestion, crate::tcp::congestion::Algorithm::NewReno);
+    assert_eq!((tcp.initial_window, tcp.quick_acks), (4, 0));
+    assert_eq!(tcp.delayed_ack, Duration::from_millis(5));
+    assert_eq!((tcp.send_buffer, tcp.receive_buffer), (64 << 10, 128 << 10));
     assert_eq!((tcp.mss, limits.max_connections), (Some(1_400), 1_000_000));
 }
 
@@ -168,6 +175,12 @@ fn help_and_version_go_to_the_standard_output() {
         format!("[default: {}s]", tcp.msl.as_secs()),
         format!("[default: {}ms]", tcp.rto_min.as_millis()),
         format!("[default: {}]", limits.max_connections),
+        format!("[default: {}]", tcp.congestion),
+        format!("[default: {}]", tcp.initial_window),
+        format!("[default: {}]", tcp.quick_acks),
+        format!("[default: {}ms]", tcp.delayed_ack.as_millis()),
+        format!("[default: {}M]", tcp.receive_buffer >> 20),
+        format!("[default: {}]", tcp.challenge_acks_per_s),
         format!("[default: {}]", limits.max_time_wait),
     ] {
         assert!(help.contains(&default), "{default}");

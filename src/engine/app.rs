@@ -31,6 +31,12 @@ pub trait App {
         let _ = io;
     }
 
+    /// The peer has announced urgent data (RFC 6093: it stays in line), or more of it: it ends
+    /// `ahead` octets after what was consumed so far.
+    fn on_urgent(&mut self, io: &mut Io<'_>, ahead: u32) {
+        let _ = (io, ahead);
+    }
+
     /// The peer will send nothing more, and all that it sent was consumed.
     fn on_peer_closed(&mut self, io: &mut Io<'_>) {
         let _ = io;
@@ -73,6 +79,11 @@ impl Io<'_> {
     /// [`App::on_writable`] is called when there is room again.
     pub fn write(&mut self, bytes: &[u8]) -> usize {
         self.stack.write_at(self.index, bytes)
+    }
+
+    /// Hands over bytes to send, and what was handed over so far is urgent (RFC 9293 §3.8.5).
+    pub fn write_urgent(&mut self, bytes: &[u8]) -> usize {
+        self.stack.write_urgent_at(self.index, bytes)
     }
 
     /// Octets that a write would take now.

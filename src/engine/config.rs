@@ -16,6 +16,8 @@ pub struct Limits {
     pub buffer_bytes: u64,
     /// Segments that all connections together may hold out of order.
     pub reassembly_segments: u32,
+    /// Connections that may be recovering from a loss at a time, some ten kilooctets each.
+    pub recoveries: u32,
     /// Neighbours whose Ethernet addresses are remembered.
     pub neighbours: usize,
 }
@@ -27,6 +29,7 @@ impl Default for Limits {
             max_time_wait: 1 << 22,
             buffer_bytes: 1 << 30,
             reassembly_segments: 1 << 16,
+            recoveries: 1 << 12,
             neighbours: 1_024,
         }
     }
@@ -71,9 +74,11 @@ impl Config {
         within("max_time_wait", limits.max_time_wait.into(), 1, most)?;
         within("buffer_bytes", limits.buffer_bytes, 1 << 16, 1 << 42)?;
         within("reassembly_segments", limits.reassembly_segments.into(), 1, 1 << 30)?;
+        within("recoveries", limits.recoveries.into(), 1, 1 << 20)?;
         within("neighbours", limits.neighbours as u64, 1, 1 << 20)?;
         within("send_buffer", self.tcp.send_buffer.into(), 2_048, 1 << 30)?;
         within("receive_buffer", self.tcp.receive_buffer.into(), 2_048, (1 << 30) - 1)?;
+        within("receive_window", self.tcp.receive_window.into(), 2_048, 1 << 30)?;
         if let Some(mss) = self.tcp.mss {
             within("mss", mss.into(), 88, 65_495)?;
         }

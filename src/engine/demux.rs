@@ -263,6 +263,14 @@ impl Stack {
         self.send_bare_for(index, &Bare::reset(seq, None));
     }
 
+    /// As `write_at`, urgently: see [`Io::write_urgent`](super::Io::write_urgent).
+    pub(super) fn write_urgent_at(&mut self, index: u32, bytes: &[u8]) -> usize {
+        let mut cx = context!(self);
+        let taken = self.conns[index].tcp.write_urgent(&mut cx, bytes);
+        self.set_dirty(index);
+        taken
+    }
+
     /// Writes for the application: see [`Io::write`](super::Io::write).
     pub(super) fn write_at(&mut self, index: u32, bytes: &[u8]) -> usize {
         let mut cx = context!(self);

@@ -168,6 +168,7 @@ impl<A: App> Engine<A> {
         match found {
             Some((Kind::Connection, index)) => {
                 let mut cx = context!(stack);
+                cx.congestion_experienced = staged.congestion;
                 let arrival = stack.conns[index].tcp.on_segment(&mut cx, &segment);
                 self.carry_out(index, &arrival);
             }
@@ -183,6 +184,12 @@ impl<A: App> Engine<A> {
         }
         if arrival.opened {
             self.opened(index);
+        }
+        if let Some(ahead) = arrival.urgent
+            && self.is_open(index)
+        {
+            let stack = &mut self.stack;
+            self.app.on_urgent(&mut Io { stack, index }, ahead);
         }
         if !arrival.deliver.is_empty() {
             self.deliver(index, arrival.deliver);

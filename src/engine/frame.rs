@@ -13,6 +13,9 @@ use core::net::IpAddr;
 /// Where the TCP checksum lies in its header.
 const CHECKSUM_AT: usize = 16;
 
+/// ECT(0), of the two ECN bits of an IP header (RFC 3168 §5).
+const ECT_0: u8 = 2;
+
 /// Who fills in the checksums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Checksums {
@@ -29,6 +32,8 @@ pub(super) struct Envelope<'a> {
     pub to: MacAddr,
     pub tuple: &'a Tuple,
     pub checksums: Checksums,
+    /// The packet may be marked instead of dropped (RFC 3168 §5).
+    pub ect: bool,
 }
 
 /// Writes a frame with `segment` and `payload_len` octets that `fill` puts behind its header, from
@@ -44,7 +49,8 @@ pub(super) fn write_segment(
     payload_len: usize,
     fill: impl FnOnce(&mut [u8]),
 ) -> (usize, TxOffload) {
-    let Envelope { link, to, tuple, checksums } = envelope;
+    let Envelope { link, to, tuple, checksums, ect } = envelope;
+    let ecn = if ect { ECT_0 } else { 0 };
     let (src, dst) = (tuple.local.to_std(), tuple.remote.to_std());
     let ipv4 = matches!(src, IpAddr::V4(_));
     let ethertype = if ipv4 { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 };
@@ -59,7 +65,7 @@ pub(super) fn write_segment(
     match (src, dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
             // an atomic datagram: its identification may be anything (RFC 6864 §4.1)
-            let (protocol, ttl, tos, ident) = (PROTOCOL_TCP, TTL, 0, 0);
+            let (protocol, ttl, tos, ident) = (PROTOCOL_TCP, TTL, ecn, 0);
             let header = Ipv4Header { src, dst, protocol, ttl, tos, ident, dont_fragment: true };
             match checksums {
                 Checksums::Software => header.write(l3, l4_len),
@@ -68,7 +74,7 @@ pub(super) fn write_segment(
         }
         (IpAddr::V6(src), IpAddr::V6(dst)) => {
             let (next_header, hop_limit) = (PROTOCOL_TCP, TTL);
-            Ipv6Header { src, dst, next_header, hop_limit, traffic_class: 0, flow_label: 0 }
+            Ipv6Header { src, dst, next_header, hop_limit, traffic_class: ecn, flow_label: 0 }
                 .write(l3, l4_len);
         }
         _ => unreachable!("the ends of a tuple are of one family"),

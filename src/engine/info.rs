@@ -2,7 +2,8 @@
 
 use super::error::Error;
 use super::stack::{ConnId, Stack};
-use crate::tcp::congestion::Congestion;
+use crate::tcp::congestion::Control;
+use crate::tcp::recovery::Phase;
 use crate::tcp::{Flag, State};
 use core::time::Duration;
 
@@ -47,6 +48,16 @@ pub struct TcpInfo {
     pub rcv_wnd: u32,
     /// Is the connection in loss recovery?
     pub recovering: bool,
+    /// Octets that the peer has out of order, by its SACK.
+    pub sacked: u32,
+    /// Octets taken for lost and not sent again yet.
+    pub lost: u32,
+    /// Octets to read up to the end of the peer's urgent data, if there is some.
+    pub urgent: Option<u32>,
+    /// Is SACK in use?
+    pub sack: bool,
+    /// Is ECN in use?
+    pub ecn: bool,
 }
 
 impl Stack {
@@ -56,6 +67,7 @@ impl Stack {
     /// [`Error::BadHandle`] if the handle was closed.
     pub fn info(&self, conn: ConnId) -> Result<TcpInfo, Error> {
         let tcp = &self.conns[self.open_index(conn)?].tcp;
+        let recovery = tcp.recovery_state(&self.recovery);
         let micros = |us: u32| Duration::from_micros(us.into());
         let sent = tcp.snd_una.steps_to(tcp.snd_nxt) as u32;
         Ok(TcpInfo {
@@ -77,7 +89,12 @@ impl Stack {
             snd_ssthresh: tcp.congestion.threshold(),
             snd_wnd: tcp.snd_wnd,
             rcv_wnd: tcp.rcv_nxt.steps_to(tcp.rcv_adv).max(0) as u32,
-            recovering: tcp.is(Flag::Recovering),
+            recovering: recovery.0 != Phase::Open,
+            sacked: recovery.1,
+            lost: recovery.2,
+            urgent: tcp.urgent_ahead(),
+            sack: tcp.is(Flag::Sack),
+            ecn: tcp.is(Flag::Ecn),
         })
     }
 }

@@ -121,12 +121,13 @@ impl Stack {
             ack: outgoing.ack,
             flags: outgoing.flags,
             window: outgoing.window,
-            urgent: 0,
+            urgent: outgoing.urgent,
             options: outgoing.options,
             payload: &[],
         };
         let (link, pool) = (self.link, &self.pool);
-        let envelope = Envelope { link, to, tuple: &tuple, checksums };
+        let ect = outgoing.ect;
+        let envelope = Envelope { link, to, tuple: &tuple, checksums, ect };
         let len = usize::from(outgoing.len);
         write_segment(room, envelope, &segment, len, |payload| {
             if !payload.is_empty() {
@@ -150,7 +151,8 @@ impl Stack {
         };
         let link = self.link;
         let queued = self.control.push(|room| {
-            let envelope = Envelope { link, to, tuple, checksums: Checksums::Software };
+            let checksums = Checksums::Software;
+            let envelope = Envelope { link, to, tuple, checksums, ect: false };
             Some(write_segment(room, envelope, &segment, 0, |_| {}).0)
         });
         if !queued {

@@ -15,6 +15,9 @@ use crate::wire::{MacAddr, Malformed, PROTOCOL_ICMPV4, PROTOCOL_ICMPV6, PROTOCOL
 use core::hint::black_box;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// CE, of the two ECN bits of an IP header (RFC 3168 §5).
+const CONGESTION_EXPERIENCED: u8 = 3;
+
 /// Frames that go through the stages together.
 pub(super) const BATCH: usize = 32;
 
@@ -28,6 +31,8 @@ pub(super) struct Staged {
     end: u16,
     /// What the flow table had for it, before the burst was processed.
     pub found: Option<(Kind, u32)>,
+    /// CE stood in the IP header (RFC 3168 §5).
+    pub congestion: bool,
     /// Who sent the frame: replies that belong to no connection go back there.
     pub from: MacAddr,
 }
@@ -36,6 +41,7 @@ pub(super) struct Staged {
 struct Packet<'a> {
     src: IpAddr,
     dst: IpAddr,
+    ecn: u8,
     payload: &'a [u8],
 }
 
@@ -92,7 +98,10 @@ impl Stack {
         } else {
             let Ipv4 { src, dst, payload, .. } = packet;
             match packet.protocol {
-                PROTOCOL_TCP => return Some(Packet { src: src.into(), dst: dst.into(), payload }),
+                PROTOCOL_TCP => {
+                    let ecn = packet.ecn();
+                    return Some(Packet { src: src.into(), dst: dst.into(), ecn, payload });
+                }
                 PROTOCOL_ICMPV4 => return self.icmpv4_arrives(&packet, ethernet.src),
                 _ => &drops.protocol,
             }
@@ -117,7 +126,10 @@ impl Stack {
         } else {
             let Ipv6 { src, dst, payload, .. } = packet;
             match packet.protocol {
-                PROTOCOL_TCP => return Some(Packet { src: src.into(), dst: dst.into(), payload }),
+                PROTOCOL_TCP => {
+                    let ecn = packet.ecn();
+                    return Some(Packet { src: src.into(), dst: dst.into(), ecn, payload });
+                }
                 PROTOCOL_ICMPV6 => return self.icmpv6_arrives(&packet, ethernet.src),
                 _ => &drops.protocol,
             }
@@ -167,6 +179,7 @@ impl Stack {
             start: u16::try_from(start).ok()?,
             end: u16::try_from(end).ok()?,
             found: None,
+            congestion: packet.ecn == CONGESTION_EXPERIENCED,
             from: ethernet.src,
         })
     }

@@ -398,6 +398,36 @@ impl Stack {
         Ok(())
     }
 
+    /// Holds back all but full segments (TCP_CORK), or lets go what was held back.
+    ///
+    /// # Errors
+    /// [`Error::BadHandle`] if the handle was closed.
+    pub fn set_cork(&mut self, conn: ConnId, on: bool) -> Result<(), Error> {
+        let index = self.open_index(conn)?;
+        let tcp = &mut self.conns[index].tcp;
+        if on {
+            tcp.set(Flag::Cork);
+        } else {
+            tcp.take(Flag::Cork);
+            self.set_dirty(index);
+        }
+        Ok(())
+    }
+
+    /// As [`write`](Self::write), and what was handed over so far is urgent (RFC 9293 §3.8.5;
+    /// RFC 6093 §6 advises against it).
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_urgent(&mut self, conn: ConnId, bytes: &[u8]) -> Result<usize, Error> {
+        self.write(conn, &[])?;
+        let index = self.open_index(conn)?;
+        match self.write_urgent_at(index, bytes) {
+            0 if !bytes.is_empty() => Err(Error::WouldBlock),
+            taken => Ok(taken),
+        }
+    }
+
     /// What [`close`](Self::close) does about unacknowledged bytes (SO_LINGER): `None` leaves them
     /// to the background, zero resets, a time waits for them, to the millisecond.
     ///

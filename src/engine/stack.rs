@@ -14,6 +14,7 @@ use crate::net::route::Routes;
 use crate::tcp;
 use crate::tcp::buffer::{CHUNK_BYTES, Pool};
 use crate::tcp::reassembly::ReassemblyPool;
+use crate::tcp::recovery::RecoveryPool;
 use crate::tcp::{CloseReason, Connection, Tuple};
 use crate::time::Instant;
 use crate::timer::Wheel;
@@ -164,6 +165,7 @@ pub struct Stack {
     pub(super) wheel: Wheel,
     pub(super) pool: Pool,
     pub(super) reassembly: ReassemblyPool,
+    pub(super) recovery: RecoveryPool,
     pub(super) time_waits: TimeWaits,
     pub(super) control: ControlQueue,
     /// Connections with something to send, in the order in which they came by it.
@@ -191,7 +193,9 @@ macro_rules! context {
             config: &$stack.config,
             pool: &mut $stack.pool,
             reassembly: &mut $stack.reassembly,
+            recovery: &mut $stack.recovery,
             counters: &$stack.metrics.tcp,
+            congestion_experienced: false,
         }
     };
 }
@@ -230,6 +234,7 @@ impl Stack {
             wheel: Wheel::new(limits.max_connections, TICK_SHIFT, WHEEL_SLOTS, now),
             pool: Pool::new(limits.buffer_bytes.div_ceil(CHUNK_BYTES as u64) as u32),
             reassembly: ReassemblyPool::new(limits.reassembly_segments),
+            recovery: RecoveryPool::new(limits.recoveries.min(limits.max_connections)),
             time_waits: TimeWaits::new(limits.max_time_wait, now),
             control: ControlQueue::new(usize::from(interface.mtu) + 18),
             dirty: VecDeque::with_capacity(connections),
@@ -304,6 +309,11 @@ impl Stack {
     /// Chunks of buffer memory, and descriptors of out-of-order segments, that are in use.
     pub fn memory_in_use(&self) -> (u32, u32) {
         (self.pool.in_use(), self.reassembly.in_use())
+    }
+
+    /// Connections that keep something because of a loss.
+    pub fn recoveries(&self) -> u32 {
+        self.recovery.in_use()
     }
 
     /// The neighbours that are known.

@@ -1,17 +1,16 @@
 //! What the ACK field of an acceptable segment does: RFC 9293 §3.10.7.4, fifth check; RFC 5961 §5;
-//! RFC 6298 §5; RFC 5681 §3.2 and RFC 6582 §3.2.
+//! RFC 6298 §5; RFC 3168 §6.1.2.
 
 use super::acceptable::millis;
-use super::congestion::Congestion;
 use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
 use super::handshake::micros;
+use super::loss::AckNews;
 use super::state::{State, StateEvent};
-use crate::time::Instant;
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::Segment;
 
-/// Duplicate ACKs that mean a loss (RFC 5681 §3.2).
-const DUPLICATE_THRESHOLD: u8 = 3;
+/// A round trip by timestamps that is longer is none, in milliseconds.
+const MOST_MS: u32 = 600_000;
 
 impl Connection {
     /// Takes in the ACK and the window. False: drop the segment.
@@ -27,28 +26,47 @@ impl Connection {
             self.challenge(cx); // RFC 5961 §5.2
             return false;
         }
-        let outstanding = self.snd_una != self.snd_max;
-        let advances = self.snd_una.before(ack);
-        if advances {
+        let flight = self.flight();
+        let mut news = AckNews { acked: 0, duplicate: false, flight, rtt_us: None };
+        if self.snd_una.before(ack) {
+            news.acked = self.snd_una.steps_to(ack) as u32;
+            news.rtt_us = self.sample_round_trip(cx, segment);
             self.snd_una_advances(cx, ack, arrival);
         }
         let window_changed = self.update_window(cx, segment);
-        if !advances
-            && outstanding
+        // RFC 5681 §2
+        news.duplicate = news.acked == 0
+            && flight > 0
             && ack == self.snd_una
             && segment.seq_len() == 0
             && !window_changed
-            && !self.is(Flag::Persist)
+            && !self.is(Flag::Persist);
+        let sack = self.is(Flag::Sack);
+        if self.recovery != 0
+            || (sack && !segment.options.sack.is_empty())
+            || (!sack && news.duplicate)
         {
-            self.duplicate_ack_arrives(cx);
+            self.ack_with_loss(cx, segment, &news);
+        } else if news.acked > 0 {
+            self.grow(cx, &news);
         }
-        if self.is(Flag::Persist) {
+        if self.is(Flag::Ecn) && segment.flags.ece() && self.snd_una.at_or_after(self.reduced_at) {
+            cx.counters.ecn_reductions.bump(); // RFC 3168 §6.1.2
+            self.reduce(cx, flight);
+        }
+        if news.acked > 0 {
+            self.time_the_rest(cx);
+            if self.owes_fin() && self.snd_una == self.snd_max && self.is(Flag::FinSent) {
+                self.fin_is_acknowledged(cx, arrival);
+            }
+        }
+        if self.is(Flag::Persist) || self.snd_wnd == 0 {
             self.retries = 0; // the peer lives, its window is just shut (RFC 9293 §3.8.6.1)
         }
         true
     }
 
-    /// `SND.UNA < SEG.ACK =< SND.NXT`.
+    /// `SND.UNA < SEG.ACK =< SND.MAX`: takes what is acknowledged off the queue.
     fn snd_una_advances(
         &mut self,
         cx: &mut Context<'_>,
@@ -60,36 +78,45 @@ impl Connection {
         self.send.consume(cx.pool, bytes as usize);
         self.snd_una = ack;
         self.snd_nxt = self.snd_nxt.later(ack);
-        if self.is(Flag::Timing) && ack.after(self.rtt_seq) {
-            self.take(Flag::Timing);
-            self.rtt.measured(micros(cx.now).wrapping_sub(self.rtt_start_us));
-        }
         self.rtt.path_works();
         self.retries = 0;
-        self.duplicate_acks = 0;
         self.stalled_ms = millis(cx.now);
-        let mss = u32::from(self.mss);
-        if !self.is(Flag::Recovering) {
-            self.congestion.on_ack(acked, mss);
-        } else if ack.at_or_after(self.recover) {
-            self.take(Flag::Recovering);
-            self.congestion.on_recovered(self.flight(), mss);
-        } else {
-            self.congestion.on_partial_ack(acked, mss);
-            self.set(Flag::RetransmitOne);
-        }
-        if self.snd_una == self.snd_max {
-            self.retransmit_at = Instant::FAR;
-            self.take(Flag::Persist);
-        } else if !self.is(Flag::Persist) {
-            self.arm_retransmit(cx); // RFC 6298 §5.3
-        }
         if self.is(Flag::WantsRoom) && self.send.len() <= cx.config.send_buffer / 2 {
             self.take(Flag::WantsRoom);
             arrival.writable = true;
         }
-        if acked > bytes && self.state.awaits_fin_ack() {
-            self.fin_is_acknowledged(cx, arrival);
+    }
+
+    /// The round trip that an ACK for new data measures, in microseconds: of the segment that is
+    /// timed, or else by its timestamp (RFC 7323 §4.1), to the millisecond.
+    fn sample_round_trip(&mut self, cx: &Context<'_>, segment: &Segment<'_>) -> Option<u32> {
+        if self.is(Flag::Timing) && segment.ack.after(self.rtt_seq) {
+            self.take(Flag::Timing);
+            let us = micros(cx.now).wrapping_sub(self.rtt_start_us);
+            self.rtt.measured(us);
+            return Some(us);
+        }
+        if !self.is(Flag::Timestamps) {
+            return None;
+        }
+        let echo = segment.options.timestamps.map_or(0, |ts| ts.echo);
+        let ms = millis(cx.now).wrapping_add(self.ts_offset).wrapping_sub(echo);
+        if echo == 0 || ms > MOST_MS {
+            return None;
+        }
+        if !self.is(Flag::Timing) {
+            self.rtt.measured_coarsely(ms);
+        }
+        Some(ms * 1_000)
+    }
+
+    /// RFC 6298 §5.2 and §5.3, after an ACK for new data.
+    fn time_the_rest(&mut self, cx: &Context<'_>) {
+        if self.snd_una == self.snd_max {
+            self.disarm_retransmit();
+            self.take(Flag::Persist);
+        } else if !self.is(Flag::Persist) && !self.is(Flag::ReorderTimer) {
+            self.arm_retransmit(cx);
         }
     }
 
@@ -120,7 +147,7 @@ impl Connection {
             // the window opens: what was probed goes out as usual
             self.take(Flag::Probe);
             self.rtt.path_works();
-            self.retransmit_at = Instant::FAR;
+            self.disarm_retransmit();
             if self.snd_una != self.snd_max {
                 self.arm_retransmit(cx);
             }
@@ -130,32 +157,5 @@ impl Connection {
         self.snd_wl1 = segment.seq;
         self.snd_wl2 = segment.ack;
         changed
-    }
-
-    fn duplicate_ack_arrives(&mut self, cx: &mut Context<'_>) {
-        let mss = u32::from(self.mss);
-        self.duplicate_acks = self.duplicate_acks.saturating_add(1);
-        if self.is(Flag::Recovering) {
-            self.congestion.on_duplicate_in_recovery(mss);
-        } else if self.duplicate_acks == DUPLICATE_THRESHOLD
-            && (self.snd_una - 1).at_or_after(self.recover)
-        {
-            // RFC 6582 §3.2 step 2
-            cx.counters.fast_retrans.bump();
-            self.congestion.on_loss(self.flight(), mss);
-            self.recover = self.snd_max;
-            self.set(Flag::Recovering);
-            self.set(Flag::RetransmitOne);
-        }
-    }
-
-    /// Is the octet at `seq` on its way (RFC 5927 §4.1: what an ICMP error must quote)?
-    pub fn is_in_flight(&self, seq: SeqNumber) -> bool {
-        self.snd_una.at_or_before(seq) && seq.before(self.snd_max)
-    }
-
-    /// Octets sent and not acknowledged.
-    pub(super) fn flight(&self) -> u32 {
-        self.snd_una.steps_to(self.snd_max) as u32
     }
 }

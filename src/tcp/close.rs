@@ -88,6 +88,7 @@ impl Connection {
         self.stop();
         self.send.clear(cx.pool);
         self.clear_reassembly(cx);
+        self.clear_recovery(cx);
     }
 
     /// CLOSED, with no timer left.

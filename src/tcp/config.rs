@@ -1,5 +1,6 @@
 //! What is a stack's own habit, as configuration.
 
+use super::congestion::Algorithm;
 use core::time::Duration;
 
 /// What to do with a 4-tuple that is in TIME-WAIT.
@@ -65,10 +66,23 @@ pub struct Config {
     pub window_scale: bool,
     /// Offer and accept timestamps (RFC 7323 §3).
     pub timestamps: bool,
+    /// Offer and accept SACK (RFC 2018), and with it RACK and tail loss probes (RFC 8985).
+    pub sack: bool,
+    /// Offer and accept ECN (RFC 3168).
+    pub ecn: bool,
+    /// How the congestion window grows and shrinks.
+    pub congestion: Algorithm,
+    /// Leave slow start when the delay rises (HyStart++, RFC 9406).
+    pub hystart: bool,
+    /// Spread the segments of a window over the round trip (pacing).
+    pub pacing: bool,
     /// Octets that a connection may hold unacknowledged and unsent.
     pub send_buffer: u32,
     /// Octets that a connection may hold unread; the largest window it announces.
     pub receive_buffer: u32,
+    /// Octets of window that a connection announces at first; it doubles, up to the buffer, each time
+    /// that the peer fills it within two round trips.
+    pub receive_window: u32,
     /// Out-of-order segments that a connection may hold (CVE-2018-5390).
     pub reassembly_segments: u16,
     /// How long an ACK may wait for company (RFC 5681 §4.2: under 500 ms).
@@ -106,8 +120,14 @@ impl Default for Config {
             mss: None,
             window_scale: true,
             timestamps: true,
+            sack: true,
+            ecn: false,
+            congestion: Algorithm::Cubic,
+            hystart: true,
+            pacing: false,
             send_buffer: 1 << 20,
             receive_buffer: 1 << 20,
+            receive_window: 1 << 16,
             reassembly_segments: 1_024,
             delayed_ack: Duration::from_millis(40),
             quick_acks: 16,

@@ -7,9 +7,10 @@
 
 use super::buffer::{Chain, Pool};
 use super::config::Config;
-use super::congestion::NewReno;
+use super::congestion::Controller;
 use super::counters::Counters;
 use super::reassembly::{Pools, Reassembly, ReassemblyPool};
+use super::recovery::RecoveryPool;
 use super::rtt::RttEstimator;
 use super::state::State;
 use super::tuple::Tuple;
@@ -28,8 +29,12 @@ pub struct Context<'a> {
     pub pool: &'a mut Pool,
     /// Memory for out-of-order segments.
     pub reassembly: &'a mut ReassemblyPool,
+    /// Memory for what was lost.
+    pub recovery: &'a mut RecoveryPool,
     /// What happened.
     pub counters: &'a Counters,
+    /// The arriving packet has met congestion: CE in its IP header (RFC 3168 §5).
+    pub congestion_experienced: bool,
 }
 
 /// Yes-or-no facts of a connection.
@@ -54,14 +59,14 @@ pub enum Flag {
     FinReceived = 1 << 7,
     /// Nagle's algorithm is off.
     NoDelay = 1 << 8,
-    /// Send the first unacknowledged segment again.
-    RetransmitOne = 1 << 9,
+    /// SACK is in use.
+    Sack = 1 << 9,
     /// The retransmission timer runs for a closed window.
     Persist = 1 << 10,
     /// Send one octet whatever the window.
     Probe = 1 << 11,
-    /// In loss recovery until `recover` is acknowledged.
-    Recovering = 1 << 12,
+    /// Something was lost and is to be sent again.
+    Lost = 1 << 12,
     /// The round trip of `rtt_seq` is being timed.
     Timing = 1 << 13,
     /// The application wants to know when there is room again.
@@ -76,6 +81,28 @@ pub enum Flag {
     Lingering = 1 << 18,
     /// Our FIN has been acknowledged.
     FinAcked = 1 << 19,
+    /// A tail loss probe is to be sent.
+    ProbeTail = 1 << 20,
+    /// The retransmission timer runs for a tail loss probe.
+    TailTimer = 1 << 21,
+    /// The retransmission timer runs for what was overtaken.
+    ReorderTimer = 1 << 22,
+    /// Segments have been seen to arrive out of order.
+    Reordered = 1 << 23,
+    /// ECN is in use both ways.
+    Ecn = 1 << 24,
+    /// The peer is to be told of congestion until it says CWR.
+    OweEce = 1 << 25,
+    /// The peer is to be told that the window was reduced.
+    OweCwr = 1 << 26,
+    /// Only full segments leave.
+    Cork = 1 << 27,
+    /// `ack_at` is when the pace lets the next segment go.
+    Paced = 1 << 28,
+    /// The peer has announced urgent data up to `rcv_up` that has not all arrived.
+    UrgentAhead = 1 << 29,
+    /// We have urgent data up to `snd_up` that is not acknowledged.
+    Urgent = 1 << 30,
 }
 
 /// Why a connection ended.
@@ -108,6 +135,9 @@ pub struct Arrival<'a> {
     pub peer_closed: bool,
     /// There is room again for an application that asked for it.
     pub writable: bool,
+    /// The peer announced urgent data, or more of it (RFC 9293 §3.8.5): what has yet to be read up
+    /// to its end, in octets, unread ones included.
+    pub urgent: Option<u32>,
     /// Answer with `<SEQ=n><CTL=RST>`.
     pub reset: Option<SeqNumber>,
     /// Enter TIME-WAIT: the block may be replaced by a compact entry.
@@ -135,6 +165,10 @@ pub struct Outgoing {
     pub len: u16,
     /// There may be more to send.
     pub more: bool,
+    /// The urgent pointer, if the flag is set.
+    pub urgent: u16,
+    /// The packet can be marked instead of dropped: ECT(0) (RFC 3168 §6.1.2).
+    pub ect: bool,
 }
 
 /// The block of one connection. Sequence variables have their names of RFC 9293 §3.3.1.
@@ -153,7 +187,7 @@ pub struct Connection {
     pub(crate) state: State,
     pub(crate) snd_scale: u8,
     pub(crate) rcv_scale: u8,
-    pub(crate) duplicate_acks: u8,
+    pub(crate) retries: u8,
     // what most arrivals and departures touch
     pub(crate) send: Chain,
     pub(crate) receive: Chain,
@@ -168,21 +202,42 @@ pub struct Connection {
     pub(crate) mss: u16,
     pub(crate) quick_acks: u8,
     pub(crate) pending_acks: u8,
-    pub(crate) congestion: NewReno,
+    pub(crate) congestion: Controller,
     pub(crate) rtt: RttEstimator,
     pub(crate) rtt_seq: SeqNumber,
     pub(crate) rtt_start_us: u32,
     pub(crate) retransmit_at: Instant,
     pub(crate) ack_at: Instant,
     pub(crate) life_at: Instant,
+    /// When the pace lets the next segment go.
+    pub(crate) pace_at: Instant,
+    /// Where RCV.NXT must get to before the receive window may double, and since when it is on the
+    /// way there.
+    pub(crate) tune_seq: SeqNumber,
+    pub(crate) tune_start_us: u32,
     // what few touch
     pub(crate) reassembly: Reassembly,
+    /// SND.MAX when the last loss was found (RFC 6582 §3.2).
     pub(crate) recover: SeqNumber,
+    /// SND.MAX when the window was reduced last: once a round trip is enough.
+    pub(crate) reduced_at: SeqNumber,
+    /// What is kept while something is missing, as a link into the pool; 0 = nothing.
+    pub(crate) recovery: u32,
+    /// What arrived a second time and is to be reported (RFC 2883); nothing if it is empty.
+    pub(crate) dsack: (SeqNumber, SeqNumber),
+    /// The end of the urgent data: of ours, of the peer's.
+    pub(crate) snd_up: SeqNumber,
+    pub(crate) rcv_up: SeqNumber,
     /// Since when nothing new was acknowledged, for the user timeout, in ms.
     pub(crate) stalled_ms: u32,
     pub(crate) challenge_second: u16,
     pub(crate) challenges: u8,
-    pub(crate) retries: u8,
+    /// By how many quarters of the least round trip the reordering window is wider than one, and
+    /// for how many recoveries (RFC 8985 §6.2 step 4).
+    pub(crate) reorder_steps: u8,
+    pub(crate) reorder_lasts: u8,
+    /// How often the receive window has doubled.
+    pub(crate) rcv_doublings: u8,
     pub(crate) probes: u8,
     /// The MSS that we announce.
     pub(crate) our_mss: u16,
@@ -236,7 +291,7 @@ impl Connection {
             state,
             snd_scale: 0,
             rcv_scale: 0,
-            duplicate_acks: 0,
+            retries: 0,
             send: Chain::default(),
             receive: Chain::default(),
             snd_wnd: 0,
@@ -250,19 +305,34 @@ impl Connection {
             mss,
             quick_acks: config.quick_acks,
             pending_acks: 0,
-            congestion: NewReno::new(config.initial_window, mss.into()),
+            congestion: Controller::new(
+                config.congestion,
+                config.hystart,
+                config.initial_window,
+                mss.into(),
+            ),
             rtt: RttEstimator::default(),
             rtt_seq: SeqNumber::default(),
             rtt_start_us: 0,
             retransmit_at: Instant::FAR,
             ack_at: Instant::FAR,
             life_at: Instant::FAR,
+            pace_at: Instant::ZERO,
+            tune_seq: SeqNumber::default(),
+            tune_start_us: 0,
             reassembly: Reassembly::default(),
             recover: birth.iss,
+            reduced_at: birth.iss,
+            recovery: 0,
+            dsack: Default::default(),
+            snd_up: birth.iss,
+            rcv_up: SeqNumber::default(),
             stalled_ms: 0,
             challenge_second: 0,
             challenges: 0,
-            retries: 0,
+            reorder_steps: 0,
+            reorder_lasts: 0,
+            rcv_doublings: 0,
             probes: 0,
             our_mss: mss,
         }
@@ -322,6 +392,20 @@ impl Connection {
         taken
     }
 
+    /// As [`write`](Self::write), and what was queued so far is urgent (RFC 9293 §3.8.5; RFC 6093
+    /// §6 advises against it).
+    pub fn write_urgent(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
+        let taken = self.write(cx, bytes);
+        if taken > 0 {
+            self.snd_up = self.snd_una + self.send.len();
+            if !self.state.is_synchronized() {
+                self.snd_up += 1; // the SYN comes first
+            }
+            self.set(Flag::Urgent);
+        }
+        taken
+    }
+
     /// Octets that the send buffer has room for.
     pub fn write_room(&self, config: &Config) -> u32 {
         config.send_buffer.saturating_sub(self.send.len())
@@ -361,7 +445,8 @@ impl Connection {
     #[inline]
     pub fn wants_output(&self) -> bool {
         const DUE: u32 = Flag::AckNow as u32
-            | Flag::RetransmitOne as u32
+            | Flag::Lost as u32
+            | Flag::ProbeTail as u32
             | Flag::Probe as u32
             | Flag::KeepAliveProbe as u32;
         let sent = self.snd_una.steps_to(self.snd_nxt) as u32;
@@ -386,6 +471,7 @@ impl Connection {
         self.send.clear(cx.pool);
         self.receive.clear(cx.pool);
         self.clear_reassembly(cx);
+        self.clear_recovery(cx);
     }
 
     pub(super) fn clear_reassembly(&mut self, cx: &mut Context<'_>) {
@@ -407,4 +493,4 @@ impl Connection {
     }
 }
 
-const _: () = assert!(size_of::<Connection>() <= 232);
+const _: () = assert!(size_of::<Connection>() <= 304);

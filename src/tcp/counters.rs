@@ -89,6 +89,34 @@ counters! {
         timeouts = "TCPTimeouts",
         /// Retransmissions started by three duplicate ACKs (RFC 5681 §3.2).
         fast_retrans = "TCPFastRetrans",
+        /// Fast recoveries with SACK (RFC 6675, RFC 8985).
+        sack_recovery = "TCPSackRecovery",
+        /// Fast recoveries by duplicate ACKs (RFC 6582).
+        reno_recovery = "TCPRenoRecovery",
+        /// Times that SACK showed something to arrive late rather than never.
+        sack_reorder = "TCPSACKReorder",
+        /// Peers that no longer had what their SACK had said (RFC 2018 §8).
+        sack_reneging = "TCPSACKReneging",
+        /// Tail loss probes sent (RFC 8985 §7).
+        loss_probes = "TCPLossProbes",
+        /// Losses that a tail loss probe has repaired.
+        loss_probe_recovery = "TCPLossProbeRecovery",
+        /// Reports of segments that arrived twice (RFC 2883).
+        dsack_received = "TCPDSACKRecv",
+        /// Segments of the peer that arrived twice and were reported (RFC 2883).
+        dsack_sent = "TCPDSACKOldSent",
+        /// Fast recoveries that timestamps showed to be needless (RFC 3522).
+        full_undo = "TCPFullUndo",
+        /// Recoveries that DSACK showed to be needless (RFC 2883).
+        dsack_undo = "TCPDSACKUndo",
+        /// Retransmission time-outs that timestamps showed to be needless (RFC 3522).
+        spurious_rtos = "TCPSpuriousRTOs",
+        /// Losses that found no memory for their recovery and are left to the time-out.
+        recovery_full = "TCPRecoveryFull",
+        /// Data segments that arrived with CE: congestion on the way (RFC 3168).
+        ce_received = "InCEPkts",
+        /// Times that the window was reduced because the peer had seen CE (RFC 3168).
+        ecn_reductions = "TCPECNReductions",
         /// Connections given up because the peer did not answer for too long.
         abort_on_timeout = "TCPAbortOnTimeout",
         /// Connections closed with unread data, hence by RST (RFC 2525 §2.17).

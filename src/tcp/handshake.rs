@@ -2,12 +2,12 @@
 
 use super::acceptable::millis;
 use super::config::Config;
-use super::congestion::NewReno;
+use super::congestion::Controller;
 use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
 use super::state::{State, StateEvent};
 use crate::time::Instant;
 use crate::wire::options::{Options, Timestamps};
-use crate::wire::tcp::Segment;
+use crate::wire::tcp::{Flags, Segment};
 
 /// The MSS of a peer that announces none (RFC 9293 MUST-15).
 const DEFAULT_MSS_V4: u16 = 536;
@@ -64,7 +64,9 @@ impl Connection {
     /// Takes in the peer's SYN: its sequence number, window and options.
     pub(super) fn take_syn(&mut self, config: &Config, now: Instant, syn: &Segment<'_>) {
         self.rcv_nxt = syn.seq + 1;
-        self.rcv_adv = self.rcv_nxt + config.receive_buffer.min(LARGEST_UNSCALED);
+        self.rcv_adv = self.rcv_nxt + self.receive_limit(config).min(LARGEST_UNSCALED);
+        self.tune_seq = self.rcv_adv;
+        self.tune_start_us = micros(now);
         self.last_ack_sent = self.rcv_nxt;
         self.snd_wnd = syn.window.into();
         self.max_snd_wnd = self.snd_wnd;
@@ -84,7 +86,16 @@ impl Connection {
             self.ts_recent_ms = millis(now);
             self.mss -= TIMESTAMPS_LEN; // RFC 6691 §2: the MSS does not count options
         }
-        self.congestion = NewReno::new(config.initial_window, self.mss.into());
+        if config.sack && syn.options.sack_permitted {
+            self.set(Flag::Sack);
+        }
+        // RFC 3168 §6.1.1: ECE and CWR ask for ECN, ECE alone grants it
+        let asks = Flags::ECE | Flags::CWR;
+        let wanted = if syn.flags.ack() { Flags::ECE } else { asks };
+        if config.ecn && syn.flags.0 & asks.0 == wanted.0 {
+            self.set(Flag::Ecn);
+        }
+        self.begin_with_window(config, config.initial_window);
     }
 
     /// The ACK check in SYN-RECEIVED (RFC 9293 §3.10.7.4, fifth check). False: go no further.
@@ -116,7 +127,7 @@ impl Connection {
         }
         if self.retries > 0 {
             self.rtt.handshake_was_retransmitted();
-            self.congestion = NewReno::new(1, self.mss.into()); // RFC 5681 §3.1
+            self.begin_with_window(cx.config, 1); // RFC 5681 §3.1
             self.retries = 0;
         }
         let event = match self.state {
@@ -144,8 +155,14 @@ impl Connection {
             window_scale: offers(config.window_scale, Flag::WindowScale).then_some(scale),
             timestamps: offers(config.timestamps, Flag::Timestamps)
                 .then(|| self.timestamps_now(now)),
+            sack_permitted: offers(config.sack, Flag::Sack),
             ..Options::default()
         }
+    }
+
+    fn begin_with_window(&mut self, config: &Config, segments: u8) {
+        let (algorithm, hystart) = (config.congestion, config.hystart);
+        self.congestion = Controller::new(algorithm, hystart, segments, self.mss.into());
     }
 
     /// The timestamps option of a segment that leaves now.

@@ -2,8 +2,10 @@
 
 use super::buffer::CHUNK_BYTES;
 use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
+use super::handshake::micros;
 use super::reassembly::{Inserted, Limits, Pools};
 use super::state::{State, StateEvent};
+use crate::wire::options::SackBlocks;
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::Segment;
 
@@ -26,11 +28,18 @@ impl Connection {
         if !self.state.may_receive() {
             return;
         }
+        self.note_congestion(cx, segment);
+        if segment.flags.urg() {
+            self.note_urgent(segment, arrival);
+        }
         let mut seq = segment.seq;
         // what came before RCV.NXT is old
         let old = seq.steps_to(self.rcv_nxt);
         if old > 0 {
             let skip = payload.len().min(old as usize);
+            if skip > 0 {
+                self.received_twice(seq, seq + skip as u32);
+            }
             payload = &payload[skip..];
             seq += skip as u32;
             self.set(Flag::AckNow);
@@ -72,6 +81,9 @@ impl Connection {
             arrival.deliver = payload;
             self.rcv_nxt += payload.len() as u32;
         }
+        if self.rcv_nxt.at_or_after(self.tune_seq) {
+            self.tune_window(cx);
+        }
         self.schedule_ack(cx, filled_gap);
         if fin {
             self.take_fin(cx, arrival);
@@ -101,9 +113,59 @@ impl Connection {
         let pools = Pools { segments: cx.reassembly, bytes: cx.pool };
         match self.reassembly.insert(pools, &limits, self.rcv_nxt, seq, payload, fin) {
             Inserted::Kept { .. } => cx.counters.ofo_queue.bump(),
-            Inserted::Duplicate => {}
+            Inserted::Duplicate => self.received_twice(seq, seq + payload.len() as u32),
             Inserted::Dropped(_) => cx.counters.ofo_drop.bump(),
         }
+    }
+
+    /// RFC 3168 §6.1.3: CE is echoed until the peer says that it has slowed down.
+    #[inline]
+    fn note_congestion(&mut self, cx: &Context<'_>, segment: &Segment<'_>) {
+        if !self.is(Flag::Ecn) {
+            return;
+        }
+        if segment.flags.cwr() {
+            self.take(Flag::OweEce);
+        }
+        if cx.congestion_experienced {
+            cx.counters.ce_received.bump();
+            self.set(Flag::OweEce);
+            self.set(Flag::AckNow);
+        }
+    }
+
+    /// Something arrived a second time: the next ACK says so (RFC 2883 §4).
+    fn received_twice(&mut self, start: SeqNumber, end: SeqNumber) {
+        if self.is(Flag::Sack) {
+            self.dsack = (start, end);
+        }
+    }
+
+    /// Is the peer to be told that something arrived twice?
+    pub(super) fn owes_dsack(&self) -> bool {
+        self.dsack.0 != self.dsack.1
+    }
+
+    /// The blocks that the next segment reports: what arrived twice first (RFC 2883 §4), then the
+    /// range that grew last, then the others (RFC 2018 §4).
+    pub(super) fn sack_blocks(&self, cx: &Context<'_>) -> SackBlocks {
+        let mut blocks = SackBlocks::EMPTY;
+        if !self.is(Flag::Sack) || (self.reassembly.is_empty() && !self.owes_dsack()) {
+            return blocks;
+        }
+        if self.owes_dsack() {
+            blocks.push(self.dsack.0, self.dsack.1);
+        }
+        let recent = self.reassembly.recent_block(cx.reassembly);
+        if let Some((start, end)) = recent {
+            blocks.push(start, end);
+        }
+        for block in self.reassembly.blocks(cx.reassembly).take(SackBlocks::MAX) {
+            if Some(block) != recent && !blocks.push(block.0, block.1) {
+                break;
+            }
+        }
+        blocks
     }
 
     /// RFC 5681 §4.2: every second segment, at once if a gap was filled or the connection is young,
@@ -153,9 +215,53 @@ impl Connection {
             return;
         }
         let growth = self.receive_window().abs_diff(self.window_to_offer(cx.config));
-        if growth >= (2 * u32::from(self.mss)).min(cx.config.receive_buffer / 2).max(1) {
+        let limit = self.receive_limit(cx.config);
+        if growth >= (2 * u32::from(self.mss)).min(limit / 2).max(1) {
             self.set(Flag::AckNow);
         }
+    }
+
+    /// Octets that may be unread now: at first a little, and twice as much each time that the peer
+    /// uses it up, to the limit.
+    pub(super) fn receive_limit(&self, config: &super::config::Config) -> u32 {
+        let limit = u64::from(config.receive_window) << self.rcv_doublings;
+        limit.min(config.receive_buffer.into()) as u32
+    }
+
+    /// The peer has filled the window that was announced when this round began. If that took it
+    /// less than two round trips, the window is what holds it back, and doubles.
+    #[cold]
+    fn tune_window(&mut self, cx: &Context<'_>) {
+        let now_us = micros(cx.now);
+        let took_us = now_us.wrapping_sub(self.tune_start_us);
+        let (srtt_us, limit) = (self.rtt.srtt_us, self.receive_limit(cx.config));
+        let quick = srtt_us == 0 || took_us < srtt_us.saturating_mul(2);
+        if quick && limit < cx.config.receive_buffer && self.rcv_doublings < 30 {
+            self.rcv_doublings += 1;
+        }
+        self.tune_seq = self.rcv_adv.later(self.rcv_nxt + 1);
+        self.tune_start_us = now_us;
+    }
+
+    /// RFC 9293 §3.10.7.4, sixth check; the pointer is that of RFC 6093 §3.
+    #[cold]
+    fn note_urgent(&mut self, segment: &Segment<'_>, arrival: &mut Arrival<'_>) {
+        let end = segment.seq + u32::from(segment.urgent);
+        let known = if self.is(Flag::UrgentAhead) { self.rcv_up } else { self.rcv_nxt };
+        if segment.urgent == 0 || end.at_or_before(known) {
+            return;
+        }
+        self.rcv_up = end;
+        self.set(Flag::UrgentAhead);
+        arrival.urgent = self.urgent_ahead();
+    }
+
+    /// Octets to read up to the end of the peer's urgent data (RFC 9293 §3.8.5), `None` if all of it
+    /// was read.
+    pub fn urgent_ahead(&self) -> Option<u32> {
+        let read = self.rcv_nxt - self.receive.len();
+        let left = read.steps_to(self.rcv_up);
+        (self.is(Flag::UrgentAhead) && left > 0).then_some(left as u32)
     }
 
     /// The window to announce, in octets: what the buffer has room for, but the right edge never
@@ -163,8 +269,9 @@ impl Connection {
     pub(super) fn window_to_offer(&self, config: &super::config::Config) -> u32 {
         let announced = self.receive_window();
         let largest = 0xffff << self.rcv_scale;
-        let room = config.receive_buffer.saturating_sub(self.receive.len()).min(largest);
-        let step = u32::from(self.mss).min(config.receive_buffer / 2);
+        let limit = self.receive_limit(config);
+        let room = limit.saturating_sub(self.receive.len()).min(largest);
+        let step = u32::from(self.mss).min(limit / 2);
         if room < announced + step { announced } else { room }
     }
 }

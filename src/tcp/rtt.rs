@@ -10,6 +10,8 @@ pub struct RttEstimator {
     pub srtt_us: u32,
     /// RTTVAR.
     pub rttvar_us: u32,
+    /// The least of all measurements.
+    pub min_us: u32,
     /// How often the time-out has been doubled since the last measurement (RFC 6298 §5.5).
     backoff: u8,
     /// The handshake was retransmitted: 3 s until a measurement says better (RFC 6298 §5.7).
@@ -23,14 +25,24 @@ impl RttEstimator {
         if self.srtt_us == 0 {
             self.srtt_us = rtt_us;
             self.rttvar_us = rtt_us / 2;
+            self.min_us = rtt_us;
         } else {
             // RTTVAR = 3/4 RTTVAR + 1/4 |SRTT - R|; SRTT = 7/8 SRTT + 1/8 R
             let error = self.srtt_us.abs_diff(rtt_us);
             self.rttvar_us = self.rttvar_us - self.rttvar_us / 4 + error / 4;
             self.srtt_us = (self.srtt_us - self.srtt_us / 8 + rtt_us / 8).max(1);
         }
+        self.min_us = self.min_us.min(rtt_us);
         self.backoff = 0;
         self.cautious = false;
+    }
+
+    /// Takes in a measurement by timestamps, which is up to a millisecond short (RFC 7323 §4.1). It
+    /// says nothing new where round trips are shorter than that.
+    pub fn measured_coarsely(&mut self, ms: u32) {
+        if ms > 1 || self.srtt_us == 0 {
+            self.measured(ms * 1_000 + 500);
+        }
     }
 
     /// The time-out now, in nanoseconds, with back-off (RFC 6298 §2, §5.5).

@@ -73,7 +73,7 @@ pub struct Again {
 }
 
 impl Again {
-    fn left_after(&self, at_us: u32, end: SeqNumber) -> bool {
+    pub(super) fn left_after(&self, at_us: u32, end: SeqNumber) -> bool {
         let later = self.at_us.wrapping_sub(at_us) as i32;
         later > 0 || (later == 0 && self.end.after(end))
     }

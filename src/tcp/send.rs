@@ -2,7 +2,7 @@
 //! retransmissions that `acknowledge` and `timers` asked for.
 
 use super::acceptable::millis;
-use super::congestion::Congestion;
+use super::congestion::Control;
 use super::connection::{Connection, Context, Flag, Outgoing};
 use super::handshake::micros;
 use super::state::State;
@@ -28,7 +28,7 @@ impl Connection {
         segment
     }
 
-    fn syn(&mut self, cx: &mut Context<'_>, flags: Flags) -> Outgoing {
+    fn syn(&mut self, cx: &mut Context<'_>, mut flags: Flags) -> Outgoing {
         let seq = self.snd_una;
         let first = self.snd_max == seq;
         self.snd_nxt = seq + 1;
@@ -42,8 +42,13 @@ impl Connection {
         }
         self.arm_retransmit(cx);
         let answers = flags.ack();
+        if !answers && first && cx.config.ecn {
+            flags = flags.with(Flags::ECE | Flags::CWR); // RFC 3168 §6.1.1: once, some drop it
+        } else if answers && self.is(Flag::Ecn) {
+            flags = flags.with(Flags::ECE);
+        }
         // RFC 7323 §2.2: the window of a SYN is never scaled
-        let window = if answers { self.receive_window() } else { cx.config.receive_buffer };
+        let window = if answers { self.receive_window() } else { self.receive_limit(cx.config) };
         Outgoing {
             seq,
             ack: if answers { self.rcv_nxt } else { SeqNumber::default() },
@@ -53,18 +58,24 @@ impl Connection {
             offset: 0,
             len: 0,
             more: false,
+            urgent: 0,
+            ect: false,
         }
     }
 
     /// New data, a retransmission, a FIN or a probe.
     fn data(&mut self, cx: &mut Context<'_>) -> Option<Outgoing> {
         let queued = self.send.len();
-        let mss = u32::from(self.mss);
-        if self.take(Flag::RetransmitOne) && self.snd_una != self.snd_max {
-            let len = queued.min(mss);
-            let fin = self.is(Flag::FinSent) && len == queued;
-            self.arm_retransmit(cx);
-            return Some(self.carry(cx, Carried { offset: 0, len, fin, sent_before: true }));
+        let mss = self.room_for_data(cx);
+        if self.is(Flag::Lost)
+            && let Some(again) = self.lost_segment(cx, mss)
+        {
+            return Some(again);
+        }
+        if self.take(Flag::ProbeTail)
+            && let Some(probe) = self.tail_probe(cx, mss)
+        {
+            return Some(probe);
         }
         let offset = self.snd_una.steps_to(self.snd_nxt) as u32;
         let fin_is_out = offset > queued;
@@ -76,7 +87,12 @@ impl Connection {
         if self.take(Flag::Probe) && offset == 0 {
             return Some(self.probe(cx, unsent));
         }
-        let usable = self.snd_wnd.min(self.congestion.window()).saturating_sub(offset);
+        self.restart_after_idle(cx);
+        if cx.config.pacing && self.is_held_by_pace(cx) {
+            return None;
+        }
+        let by_peer = self.snd_wnd.saturating_sub(offset);
+        let usable = by_peer.min(self.congestion.window().saturating_sub(self.pipe(cx, offset)));
         let len = unsent.min(usable).min(mss);
         let all = len == unsent;
         let fin = fin_is_due && all && offset + len < self.snd_wnd;
@@ -88,16 +104,111 @@ impl Connection {
             || len == mss
             || (len > 0
                 && (sent_before
-                    || (all && (idle || self.is(Flag::NoDelay)))
+                    || (all && (idle || self.is(Flag::NoDelay)) && !self.is(Flag::Cork))
                     || len >= self.max_snd_wnd / 2));
         if !worth_it {
-            if idle && self.retransmit_at == Instant::FAR {
+            if idle && self.retransmit_at == Instant::FAR && !(self.is(Flag::Cork) && usable >= mss)
+            {
                 self.set(Flag::Persist); // RFC 9293 §3.8.6.1: ask again when the window has opened
                 self.arm_retransmit(cx);
             }
             return None;
         }
         Some(self.carry(cx, Carried { offset, len, fin, sent_before }))
+    }
+
+    /// Octets of payload that a segment has room for beside its options.
+    #[inline]
+    fn room_for_data(&self, cx: &Context<'_>) -> u32 {
+        let mss = u32::from(self.mss);
+        if !self.is(Flag::Sack) || (self.reassembly.is_empty() && !self.owes_dsack()) {
+            return mss;
+        }
+        let blocks = self.sack_blocks(cx).len().min(if self.is(Flag::Timestamps) { 3 } else { 4 });
+        mss - (4 + 8 * blocks as u32) // RFC 6691 §3
+    }
+
+    /// What was lost, and what the window has room for of it.
+    #[cold]
+    fn lost_segment(&mut self, cx: &mut Context<'_>, mss: u32) -> Option<Outgoing> {
+        let (start, end) = cx.recovery.at(self.recovery).board.next_lost()?;
+        let offset = self.snd_una.steps_to(start) as u32;
+        let lost = start.steps_to(end) as u32;
+        let left = self.send.len().saturating_sub(offset);
+        let len = lost.min(mss).min(left);
+        let fin = self.is(Flag::FinSent) && len == left && lost > len;
+        let pipe = self.pipe(cx, self.flight());
+        if pipe > 0 && pipe + len > self.congestion.window() {
+            return None;
+        }
+        if offset == 0 {
+            self.arm_retransmit(cx);
+        }
+        let segment = self.carry(cx, Carried { offset, len, fin, sent_before: true });
+        self.note_sent_again(cx, start, start + len + u32::from(fin));
+        Some(Outgoing { more: true, ..segment })
+    }
+
+    /// RFC 8985 §7.3: new data if there is some that the peer has room for, else the last segment
+    /// again.
+    #[cold]
+    fn tail_probe(&mut self, cx: &mut Context<'_>, mss: u32) -> Option<Outgoing> {
+        let queued = self.send.len();
+        let flight = self.flight();
+        if flight == 0 || self.snd_nxt != self.snd_max {
+            return None;
+        }
+        let unsent = queued.saturating_sub(flight);
+        let len = unsent.min(mss).min(self.snd_wnd.saturating_sub(flight));
+        let (carried, again) = if len > 0 {
+            (Carried { offset: flight, len, fin: false, sent_before: false }, false)
+        } else {
+            let fin = flight > queued;
+            let sent = flight.min(queued);
+            let len = sent.min(mss);
+            (Carried { offset: sent - len, len, fin, sent_before: true }, true)
+        };
+        let end = self.snd_una + carried.offset + carried.len + u32::from(carried.fin);
+        let segment = self.carry(cx, carried);
+        self.note_tail(cx, end, again);
+        Some(segment)
+    }
+
+    /// RFC 5681 §4.1: after more than a time-out of silence the path is not known any more.
+    #[inline]
+    fn restart_after_idle(&mut self, cx: &Context<'_>) {
+        if self.snd_una != self.snd_max {
+            return;
+        }
+        let idle_ms = millis(cx.now).wrapping_sub(self.stalled_ms);
+        if u64::from(idle_ms) * 1_000_000 > self.rtt.rto_nanos(cx.config) {
+            let mss = u32::from(self.mss);
+            let initial = u32::from(cx.config.initial_window) * mss;
+            let idle_us = idle_ms.saturating_mul(1_000);
+            self.congestion.after_idle(initial, mss, idle_us, micros(cx.now));
+        }
+    }
+
+    /// Must the next segment wait for its turn? Then the timer brings it.
+    fn is_held_by_pace(&mut self, cx: &Context<'_>) -> bool {
+        self.take(Flag::Paced);
+        let held = self.pace_at > cx.now;
+        if held {
+            self.set(Flag::Paced);
+            self.ack_at = self.ack_at.min(self.pace_at);
+        }
+        held
+    }
+
+    /// A segment of `len` octets leaves: the next one waits its share of the round trip. The pace is
+    /// twice the window a round trip in slow start, so that it can double, and 5/4 of it afterwards.
+    fn pace(&mut self, cx: &Context<'_>, len: u32) {
+        let window = u64::from(self.congestion.window().max(1));
+        let slow_start = self.congestion.window() < self.congestion.threshold();
+        let (up, down) = if slow_start { (1, 2) } else { (4, 5) };
+        let round_ns = u64::from(self.rtt.srtt_us) * 1_000;
+        let share = u64::from(len) * round_ns * up / (window * down);
+        self.pace_at = self.pace_at.max(cx.now).plus_nanos(share);
     }
 
     /// A zero-window probe: what fits, at least one octet, or the FIN if nothing else is left.
@@ -109,6 +220,7 @@ impl Connection {
         let (snd_nxt, retransmit_at) = (self.snd_nxt, self.retransmit_at);
         let probe = self.carry(cx, Carried { offset: 0, len, fin, sent_before: false });
         self.snd_nxt = snd_nxt;
+        self.take(Flag::TailTimer);
         self.retransmit_at = retransmit_at;
         self.take(Flag::Timing);
         Outgoing { more: false, ..probe }
@@ -122,7 +234,7 @@ impl Connection {
         if sent_before {
             cx.counters.retrans_segs.bump();
             self.take(Flag::Timing); // Karn
-        } else if !self.is(Flag::Timing) {
+        } else if !self.is(Flag::Timing) && self.recovery == 0 {
             self.time_round_trip(cx, seq);
         }
         if self.snd_una == self.snd_max {
@@ -130,8 +242,11 @@ impl Connection {
         }
         self.snd_nxt = self.snd_nxt.later(end);
         self.snd_max = self.snd_max.later(end);
-        if self.retransmit_at == Instant::FAR {
-            self.arm_retransmit(cx); // RFC 6298 §5.1
+        if self.recovery != 0 && !sent_before {
+            cx.recovery.at_mut(self.recovery).note_sent(len);
+        }
+        if self.retransmit_at == Instant::FAR || self.is(Flag::TailTimer) {
+            self.arm_retransmit(cx); // RFC 6298 §5.1, RFC 8985 §7.2
         }
         let mut flags = Flags::ACK;
         let last = offset + len == self.send.len();
@@ -143,8 +258,29 @@ impl Connection {
             self.set(Flag::FinSent);
         }
         let more = !last || (self.is(Flag::FinQueued) && !fin);
+        if cx.config.pacing {
+            self.pace(cx, len);
+        }
+        let mut urgent = 0;
+        if self.is(Flag::Urgent) {
+            if seq.before(self.snd_up) {
+                // RFC 9293 §3.1: a positive offset, as far as its field goes
+                urgent = seq.steps_to(self.snd_up).min(0xffff) as u16;
+                flags = flags.with(Flags::URG);
+            } else {
+                self.take(Flag::Urgent);
+            }
+        }
+        let mut ect = false;
+        if self.is(Flag::Ecn) && !sent_before && len > 0 {
+            // RFC 3168 §6.1.2, §6.1.5: new data only
+            ect = true;
+            if self.take(Flag::OweCwr) {
+                flags = flags.with(Flags::CWR);
+            }
+        }
         let acked = self.acknowledging(cx, seq, flags);
-        Outgoing { offset, len: len as u16, more, ..acked }
+        Outgoing { offset, len: len as u16, more, urgent, ect, ..acked }
     }
 
     /// An ACK without payload, if one is due.
@@ -169,18 +305,26 @@ impl Connection {
         self.rcv_adv = self.rcv_adv.later(self.rcv_nxt + (window << self.rcv_scale));
         self.last_ack_sent = self.rcv_nxt;
         self.take(Flag::AckNow);
-        self.ack_at = Instant::FAR;
+        self.ack_at = if self.is(Flag::Paced) { self.pace_at } else { Instant::FAR };
         self.pending_acks = 0;
         let timestamps = self.is(Flag::Timestamps).then(|| self.timestamps_now(cx.now));
+        let sack = self.sack_blocks(cx);
+        if self.owes_dsack() {
+            cx.counters.dsack_sent.bump();
+            self.dsack = Default::default();
+        }
+        let flags = if self.is(Flag::OweEce) { flags.with(Flags::ECE) } else { flags };
         Outgoing {
             seq,
             ack: self.rcv_nxt,
             flags,
             window: window as u16,
-            options: Options { timestamps, ..Options::default() },
+            options: Options { timestamps, sack, ..Options::default() },
             offset: 0,
             len: 0,
             more: false,
+            urgent: 0,
+            ect: false,
         }
     }
 

@@ -2,8 +2,9 @@
 //! earliest one in its wheel, and a later one is only found out when the wheel looks.
 
 use super::acceptable::millis;
-use super::congestion::Congestion;
+use super::congestion::Control;
 use super::connection::{CloseReason, Connection, Context, Flag};
+use super::handshake::micros;
 use super::state::State;
 use crate::time::{Instant, nanos};
 
@@ -32,8 +33,12 @@ impl Connection {
         let mut expiry = Expiry::NotDue;
         if self.ack_at <= cx.now {
             self.ack_at = Instant::FAR;
-            self.set(Flag::AckNow);
-            cx.counters.delayed_acks.bump();
+            if !self.take(Flag::Paced) {
+                cx.counters.delayed_acks.bump();
+                self.set(Flag::AckNow);
+            } else if self.pending_acks > 0 {
+                self.set(Flag::AckNow);
+            }
             expiry = Expiry::Send;
         }
         if self.retransmit_at <= cx.now {
@@ -47,6 +52,7 @@ impl Connection {
             self.stop();
             self.send.clear(cx.pool);
             self.clear_reassembly(cx);
+            self.clear_recovery(cx);
         }
         expiry
     }
@@ -54,6 +60,15 @@ impl Connection {
     /// RFC 6298 §5.4 to §5.7, or a zero-window probe (RFC 9293 §3.8.6.1).
     fn retransmission_due(&mut self, cx: &mut Context<'_>) -> Expiry {
         self.retransmit_at = Instant::FAR;
+        if self.take(Flag::ReorderTimer) {
+            self.arm_retransmit(cx);
+            self.reordering_is_over(cx);
+            return Expiry::Send;
+        }
+        if self.take(Flag::TailTimer) {
+            self.tail_is_due(cx);
+            return Expiry::Send;
+        }
         if self.is_given_up(cx) {
             cx.counters.abort_on_timeout.bump();
             return Expiry::Ended(CloseReason::TimedOut);
@@ -67,13 +82,15 @@ impl Connection {
             return Expiry::Send;
         }
         cx.counters.timeouts.bump();
-        let flight = self.flight();
-        self.congestion.on_timeout(flight, self.mss.into(), self.retries == 1);
-        self.take(Flag::Recovering);
-        self.take(Flag::RetransmitOne);
+        let (flight, mss) = (self.flight(), u32::from(self.mss));
+        if self.state.is_synchronized() {
+            self.lose_all(cx);
+        } else {
+            self.snd_nxt = self.snd_una;
+        }
+        self.congestion.on_timeout(flight, mss, micros(cx.now), self.retries == 1);
         self.recover = self.snd_max; // RFC 6582 §3.2 step 4
-        self.duplicate_acks = 0;
-        self.snd_nxt = self.snd_una;
+        self.reduced_at = self.snd_max;
         Expiry::Send
     }
 
@@ -98,6 +115,14 @@ impl Connection {
         if let Some(timeout) = cx.config.user_timeout {
             let stalled = u64::from(millis(cx.now).wrapping_sub(self.stalled_ms)) * 1_000_000;
             at = at.min(cx.now.plus_nanos(nanos(timeout).saturating_sub(stalled).max(1_000_000)));
+        }
+        self.disarm_retransmit();
+        if let Some(pto) = self.probe_timeout()
+            && pto < rto
+            && !self.is(Flag::Persist)
+        {
+            self.set(Flag::TailTimer);
+            at = at.min(cx.now.plus_nanos(pto));
         }
         self.retransmit_at = at;
     }

@@ -60,6 +60,7 @@ pub fn plain() -> Config {
     config.limits.neighbours = 16;
     config.tcp.timestamps = false;
     config.tcp.window_scale = false;
+    config.tcp.sack = false;
     config.tcp.rto_min = Duration::from_secs(1);
     config
 }

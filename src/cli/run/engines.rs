@@ -75,7 +75,7 @@ pub fn config(
             IpAddr::V6(via) => interface.gateway_ipv6 = Some(*via),
         }
     }
-    let mut config = Config::new(interface, seed()?);
+    let mut config = Config::new(interface, seed(common.tcp.seed)?);
     common.tcp.apply(&mut config.tcp, &mut config.limits);
     let most = u64::from(config.limits.max_connections);
     match connections {
@@ -144,9 +144,13 @@ pub fn drive_both<A: App, B: App>(
     (one, other)
 }
 
-/// 32 octets that nobody can guess.
-fn seed() -> Result<[u8; 32], Failure> {
+/// 32 octets that nobody can guess, or those that a number stands for.
+fn seed(number: Option<u64>) -> Result<[u8; 32], Failure> {
     let mut seed = [0; 32];
+    if let Some(number) = number {
+        seed[..8].copy_from_slice(&number.to_le_bytes());
+        return Ok(seed);
+    }
     File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut seed))
         .map_err(|error| Failure::Run(format!("/dev/urandom cannot be read: {error}")))?;
