@@ -119,7 +119,7 @@ fn what_we_send_is_lost() {
     let namespace = Namespace::new();
     let server = serve(&namespace, "http", &[]);
     Loss { ours: 2, theirs: 0 }.begin(&namespace);
-    let with = |sack| Settings { sack, ..Settings::usual("bbr") };
+    let with = |sack| Settings { sack, ..Settings::usual("reno") };
     let settings = vec![with(true), with(false)];
     let role = Role::Get { servers: addresses(80), length: LENGTH, settings };
     let told = Peer::start(&namespace, &role).end();

@@ -133,9 +133,9 @@ impl Info {
         self.value(name).and_then(last).unwrap_or(0)
     }
 
-    /// Are the options that the connection has those that `settings` and we agree on?
+    /// Are the options that the connection has those of `settings`? Ours are all on.
     #[track_caller]
-    pub fn check(&self, settings: &Settings, ours: &Ours) {
+    pub fn check(&self, settings: &Settings) {
         let Settings { timestamps, sack, window_scaling, ecn, congestion } = settings;
         let has: HashMap<&str, bool> = [
             ("ts", self.has("ts")),
@@ -144,40 +144,10 @@ impl Info {
             ("ecn", self.has("ecn")),
         ]
         .into();
-        let wanted: HashMap<&str, bool> = [
-            ("ts", *timestamps),
-            ("sack", *sack && ours.sack),
-            ("wscale", *window_scaling),
-            ("ecn", *ecn && ours.ecn),
-        ]
-        .into();
+        let wanted: HashMap<&str, bool> =
+            [("ts", *timestamps), ("sack", *sack), ("wscale", *window_scaling), ("ecn", *ecn)]
+                .into();
         assert_eq!(has, wanted, "{settings:?}: {}", self.0);
         assert!(self.has(congestion), "{settings:?}: {}", self.0);
-    }
-}
-
-/// Which of our switches there are.
-pub struct Ours {
-    /// `--sack`
-    pub sack: bool,
-    /// `--ecn`
-    pub ecn: bool,
-}
-
-impl Ours {
-    /// By what the program says of itself.
-    pub fn ask() -> Self {
-        let program = env!("CARGO_BIN_EXE_lastack");
-        let output = Command::new(program).args(["server", "--help"]).output().expect("it starts");
-        let help = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(help.contains("--timestamps"), "{help}");
-        Ours { sack: help.contains("--sack"), ecn: help.contains("--ecn") }
-    }
-
-    /// All of them on.
-    pub fn arguments(&self) -> Vec<&'static str> {
-        let sack: &[&str] = if self.sack { &["--sack", "on"] } else { &[] };
-        let ecn: &[&str] = if self.ecn { &["--ecn", "on"] } else { &[] };
-        [sack, ecn].concat()
     }
 }
