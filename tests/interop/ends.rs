@@ -2,7 +2,7 @@
 //! other, resets, ports and hosts that do not answer.
 
 use super::count;
-use super::loss::Loss;
+use super::loss::{Loss, turn_with_nft};
 use super::namespace::{Namespace, turn};
 use super::peer::{PORT, Peer, Role};
 use super::{LENGTH, addresses, check_orderly, load, serve};
@@ -74,11 +74,12 @@ fn the_kernel_resets() {
 #[test]
 fn the_kernel_refuses() {
     let Some(_turn) = turn() else { return };
-    let namespace = Namespace::new();
     for address in ["198.18.0.1", "[2001:db8::1]"] {
+        let namespace = Namespace::new();
         let arguments = ["--duration", "1s", "--rate", "50"];
         let client = load(&namespace, &format!("{address}:{PORT}"), 1, &arguments);
-        let report = client.end();
+        let (report, messages) = client.fails();
+        assert!(messages.contains("connection refused"), "{messages}");
         let opened = count(&report, "/connections/opened");
         assert!(opened > 0, "{report}");
         assert_eq!(count(&report, "/connections/failed"), opened, "{report}");
@@ -90,10 +91,12 @@ fn the_kernel_refuses() {
 
 #[test]
 fn nobody_answers() {
-    let Some(_turn) = turn() else { return };
+    let Some(_turn) = turn_with_nft() else { return };
     let namespace = Namespace::new();
-    let client = load(&namespace, &format!("198.18.0.1:{PORT}"), LENGTH, &["--duration", "1s"]);
-    let _ = Loss { ours: 100, theirs: 0 };
-    let report = client.end();
-    eprintln!("{report}");
+    let arguments = ["--duration", "20s", "--user-timeout", "2s"];
+    let client = load(&namespace, &format!("198.18.0.1:{PORT}"), LENGTH, &arguments);
+    Loss { ours: 100, theirs: 0 }.begin(&namespace);
+    std::thread::sleep(Duration::from_secs(6));
+    let (report, messages) = client.fails();
+    eprintln!("{messages} {report}");
 }

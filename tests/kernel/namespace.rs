@@ -4,7 +4,7 @@
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -172,7 +172,21 @@ impl Lastack {
     }
 
     /// Waits for its end and reads its report.
-    pub fn end(mut self) -> Value {
+    pub fn end(self) -> Value {
+        let (status, report, messages) = self.outcome();
+        assert!(status.success(), "{status}: {messages}");
+        report
+    }
+
+    /// Waits for its end, which must be that the run has failed, and reads its report and what it
+    /// told.
+    pub fn fails(self) -> (Value, String) {
+        let (status, report, messages) = self.outcome();
+        assert_eq!(status.code(), Some(1), "{status}: {messages}");
+        (report, messages)
+    }
+
+    fn outcome(mut self) -> (ExitStatus, Value, String) {
         let until = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.process.0.try_wait().expect("a child of ours") {
@@ -181,8 +195,10 @@ impl Lastack {
             assert!(Instant::now() < until, "it does not end: {}", self.messages());
             std::thread::sleep(Duration::from_millis(20));
         };
-        assert!(status.success(), "{status}: {}", self.messages());
-        let text = fs::read(&self.json).expect("a report");
-        serde_json::from_slice(&text).expect("the report is JSON")
+        let messages = self.messages();
+        let text = fs::read(&self.json).unwrap_or_else(|error| panic!("{error}: {messages}"));
+        let report = serde_json::from_slice(&text)
+            .unwrap_or_else(|error| panic!("the report is JSON: {error}: {messages}"));
+        (status, report, messages)
     }
 }
