@@ -88,7 +88,7 @@ fn the_kernel_downloads_with_every_setting() {
     let server = serve(&namespace, "http", &[]);
     let role = Role::Get { servers: addresses(80), length: LENGTH, settings: settings.clone() };
     check_all(&Peer::start(&namespace, &role).end(), &settings);
-    let report = server.stop();
+    let report = server.stop_when_idle(&namespace);
     check_orderly(&report, settings.len() as u64);
     assert!(count(&report, "/bytes/sent") > (settings.len() * LENGTH) as u64);
 }
@@ -102,7 +102,7 @@ fn the_kernel_uploads_with_every_setting() {
     let server = serve(&namespace, "echo", &[]);
     let role = Role::Echo { servers: addresses(7), length: LENGTH, settings: settings.clone() };
     check_all(&Peer::start(&namespace, &role).end(), &settings);
-    let report = server.stop();
+    let report = server.stop_when_idle(&namespace);
     check_orderly(&report, settings.len() as u64);
     assert_eq!(count(&report, "/bytes/received"), (settings.len() * LENGTH) as u64);
     assert_eq!(count(&report, "/bytes/sent"), (settings.len() * LENGTH) as u64);
@@ -152,6 +152,6 @@ fn what_is_switched_off_is_not_agreed_on() {
             _ => told[0].has("ecn"),
         };
         assert!(!agreed, "{switch}: {}", told[0].0);
-        check_orderly(&server.stop(), 1);
+        check_orderly(&server.stop_when_idle(&namespace), 1);
     }
 }

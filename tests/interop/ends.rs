@@ -2,9 +2,10 @@
 //! other, resets, ports and hosts that do not answer.
 
 use super::count;
-use super::loss::{Loss, turn_with_nft};
+use super::loss::{nft, turn_with_nft};
 use super::namespace::{Namespace, turn};
 use super::peer::{PORT, Peer, Role};
+use super::settings::Settings;
 use super::{LENGTH, addresses, check_orderly, load, serve};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ fn a_reader_with_little_room_closes_its_window() {
     let rest = Duration::from_millis(2);
     let role = Role::Sip { server: addresses(80)[0], length: SIZE, pause, rest };
     Peer::start(&namespace, &role).end();
-    let report = server.stop();
+    let report = server.stop_when_idle(&namespace);
     check_orderly(&report, 1);
     assert!(count(&report, "/tcp/TCPFromZeroWindowAdv") > 0, "{report}");
     assert!(count(&report, "/tcp/TCPWinProbe") >= 2, "{report}");
@@ -35,7 +36,7 @@ fn the_kernel_probes_the_window_that_we_close() {
     let role = Role::Stall { server: addresses(7)[0], length: SIZE, pause };
     let told = Peer::start(&namespace, &role).end();
     assert!(told[0].0.contains("timer:(persist,"), "{}", told[0].0);
-    let report = server.stop();
+    let report = server.stop_when_idle(&namespace);
     check_orderly(&report, 1);
     assert_eq!(count(&report, "/bytes/received"), SIZE as u64);
     assert!(count(&report, "/tcp/TCPFromZeroWindowAdv") > 0, "its window closed too: {report}");
@@ -50,7 +51,7 @@ fn the_kernel_sends_on_after_we_have_closed_our_direction() {
     let role = Role::SendAfterEnd { server: addresses(80)[0], length: SIZE };
     let told = Peer::start(&namespace, &role).end();
     assert!(told[0].0.starts_with("CLOSE-WAIT"), "{}", told[0].0);
-    let report = server.stop();
+    let report = server.stop_when_idle(&namespace);
     check_orderly(&report, 1);
     assert!(count(&report, "/bytes/received") > SIZE as u64, "the head comes on top: {report}");
     assert_eq!(count(&report, "/time_wait/entered"), 1, "we closed first");
@@ -64,7 +65,7 @@ fn the_kernel_resets() {
     for server in addresses(19) {
         Peer::start(&namespace, &Role::Abandon { server }).end();
     }
-    let report = server.stop();
+    let report = server.stop_when_idle(&namespace);
     assert_eq!(count(&report, "/connections/reset"), 2, "{report}");
     assert_eq!(count(&report, "/tcp/EstabResets"), 2, "{report}");
     assert_eq!(count(&report, "/connections/closed"), 0, "{report}");
@@ -89,14 +90,46 @@ fn the_kernel_refuses() {
     }
 }
 
+/// What makes the kernel's host silent, but for ARP.
+const SILENCE: &str = "table inet silence {
+    chain input {
+        type filter hook input priority 0;
+        iifname lastack0 meta l4proto tcp drop;
+    }
+}\n";
+
 #[test]
 fn nobody_answers() {
     let Some(_turn) = turn_with_nft() else { return };
     let namespace = Namespace::new();
-    let arguments = ["--duration", "20s", "--user-timeout", "2s"];
+    nft(&namespace, SILENCE);
+    let arguments = ["--duration", "1500ms", "--user-timeout", "2s"];
     let client = load(&namespace, &format!("198.18.0.1:{PORT}"), LENGTH, &arguments);
-    Loss { ours: 100, theirs: 0 }.begin(&namespace);
-    std::thread::sleep(Duration::from_secs(6));
     let (report, messages) = client.fails();
-    eprintln!("{messages} {report}");
+    assert!(messages.contains("connection timed out"), "{messages}");
+    let opened = count(&report, "/connections/opened");
+    assert_eq!(opened, 1, "one at a time, for longer than the run: {report}");
+    assert_eq!(count(&report, "/connections/failed"), opened, "{report}");
+    assert_eq!(count(&report, "/tcp/TCPAbortOnTimeout"), opened, "{report}");
+    // RFC 6298 §2.1, §5.5: one more SYN after 1 s, the next would come after 3 s.
+    assert_eq!(count(&report, "/tcp/RetransSegs"), opened, "{report}");
+}
+
+#[test]
+fn the_kernel_falls_silent() {
+    let Some(_turn) = turn_with_nft() else { return };
+    let namespace = Namespace::new();
+    let role = Role::Serve { length: LENGTH, settings: vec![Settings::usual("reno")] };
+    let mut peer = Peer::start(&namespace, &role);
+    assert_eq!(peer.tells().0, "listens");
+    let arguments = ["--duration", "2s", "--user-timeout", "1s"];
+    let client = load(&namespace, &format!("198.18.0.1:{PORT}"), LENGTH, &arguments);
+    peer.tells(); // one transfer is done; it may not have closed yet
+    nft(&namespace, SILENCE);
+    let report = client.end();
+    assert!(count(&report, "/requests/completed") > 0, "{report}");
+    assert!(count(&report, "/connections/failed") > 0, "{report}");
+    assert_eq!(count(&report, "/connections/reset"), 0, "{report}");
+    assert!(count(&report, "/tcp/TCPAbortOnTimeout") > 0, "{report}");
+    assert!(count(&report, "/tcp/TCPTimeouts") > 0, "{report}");
 }

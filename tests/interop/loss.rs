@@ -46,13 +46,7 @@ impl Loss {
                 }}
             }}\n"
         );
-        let mut nft = namespace
-            .command("nft", &["-f", "-"])
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("nft starts");
-        nft.stdin.take().expect("a pipe").write_all(rules.as_bytes()).expect("nft reads");
-        assert!(nft.wait().expect("nft ends").success(), "{rules}");
+        nft(namespace, &rules);
         // Segments one at a time, or up to 64 KiB are lost at once.
         let set = ["link", "set", "lastack0", "gso_max_segs", "1"];
         let status = namespace.command("ip", &set).status().expect("ip starts");
@@ -74,6 +68,14 @@ impl Lost {
         };
         Lost { ours: of("inet", "ours"), theirs: of("netdev", "theirs") }
     }
+}
+
+/// Makes rules.
+pub fn nft(namespace: &Namespace, rules: &str) {
+    let mut command = namespace.command("nft", &["-f", "-"]);
+    let mut nft = command.stdin(Stdio::piped()).spawn().expect("nft starts");
+    nft.stdin.take().expect("a pipe").write_all(rules.as_bytes()).expect("nft reads");
+    assert!(nft.wait().expect("nft ends").success(), "{rules}");
 }
 
 /// A turn, if there is nft.
@@ -137,7 +139,7 @@ fn what_we_send_is_lost() {
         for info in &told {
             assert!(info.number("rcv_ooopack") > 0, "{congestion}: {}", info.0);
         }
-        let report = server.stop();
+        let report = server.stop_when_idle(&namespace);
         check_orderly(&report, told.len() as u64);
         check_lost(&namespace, loss);
         check_recovery_of_ours(&report);
@@ -160,7 +162,7 @@ fn echo(loss: Loss) -> Value {
         connections += told.len();
         octets += told.len() * length;
     }
-    let report = server.stop();
+    let report = server.stop_when_idle(&namespace);
     check_orderly(&report, connections as u64);
     check_lost(&namespace, loss);
     assert!(count(&report, "/tcp/TCPOFOQueue") > 0, "{report}");

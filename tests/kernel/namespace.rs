@@ -125,7 +125,7 @@ impl Namespace {
         let json_path = json.to_str().expect("a path in UTF-8").to_owned();
         let options = [prefix.as_str(), "--", command, "--profile", "tap", "--json", &json_path];
         let mut program = self.command(env!("CARGO_BIN_EXE_lastack"), &options);
-        program.args(["--stats-period", "0"]).args(arguments).stderr(errors);
+        program.args(["--stats-period", "100ms"]).args(arguments).stderr(errors);
         let lastack = Lastack { process: Running::spawn(&mut program), json, messages };
         self.wait_for("the TAP", || {
             let show = ["-n", &self.name, "link", "show", "lastack0"];
@@ -161,6 +161,22 @@ impl Lastack {
     /// What it has told so far.
     pub fn messages(&self) -> String {
         fs::read_to_string(&self.messages).unwrap_or_default()
+    }
+
+    /// Waits until no connection is open, which may need a last ACK that is still on its way or has
+    /// been lost, ends it by SIGINT and reads its report.
+    #[track_caller]
+    pub fn stop_when_idle(self, namespace: &Namespace) -> Value {
+        let told = self.messages().lines().count();
+        namespace.wait_for("the last connection to end", || {
+            let messages = self.messages();
+            // A line has the number of open connections after this word.
+            let mut open = messages.lines().skip(told).filter_map(|line| {
+                line.split_once(" open ")?.1.split_whitespace().next()?.parse::<u64>().ok()
+            });
+            open.any(|number| number == 0)
+        });
+        self.stop()
     }
 
     /// Ends it by SIGINT and reads its report.
