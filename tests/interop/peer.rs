@@ -29,6 +29,8 @@ pub enum Role {
     Stall { server: SocketAddr, length: usize, pause: Duration },
     /// Sends `length` octets after our server has closed its direction.
     SendAfterEnd { server: SocketAddr, length: usize },
+    /// Reads what comes, for as long as it is let.
+    Drain { server: SocketAddr },
     /// Goes away without reading what it was sent, which the kernel answers by a RST.
     Abandon { server: SocketAddr },
 }
@@ -142,6 +144,13 @@ fn peer() {
         }
         Role::Stall { server, length, pause } => stall(connect(server), length, pause),
         Role::SendAfterEnd { server, length } => send_after_end(connect(server), length),
+        Role::Drain { server } => {
+            let mut stream = connect(server);
+            stream.read_exact(&mut [0; 100_000]).expect("the server sends without end");
+            tell("reads");
+            // That it ends is no concern of this side.
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        }
         Role::Abandon { server } => {
             let mut stream = connect(server);
             stream.read_exact(&mut [0; 1_000]).expect("the server sends without end");
