@@ -3,6 +3,7 @@
 //! check nothing.
 
 #[path = "kernel/namespace.rs"]
+#[allow(dead_code)] // of which other tests use more
 mod namespace;
 #[path = "kernel/responder.rs"]
 mod responder;

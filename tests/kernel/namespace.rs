@@ -4,7 +4,7 @@
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -125,7 +125,7 @@ impl Namespace {
         let json_path = json.to_str().expect("a path in UTF-8").to_owned();
         let options = [prefix.as_str(), "--", command, "--profile", "tap", "--json", &json_path];
         let mut program = self.command(env!("CARGO_BIN_EXE_lastack"), &options);
-        program.args(["--stats-period", "0"]).args(arguments).stderr(errors);
+        program.args(["--stats-period", "100ms"]).args(arguments).stderr(errors);
         let lastack = Lastack { process: Running::spawn(&mut program), json, messages };
         self.wait_for("the TAP", || {
             let show = ["-n", &self.name, "link", "show", "lastack0"];
@@ -163,6 +163,22 @@ impl Lastack {
         fs::read_to_string(&self.messages).unwrap_or_default()
     }
 
+    /// Waits until no connection is open, which may need a last ACK that is still on its way or has
+    /// been lost, ends it by SIGINT and reads its report.
+    #[track_caller]
+    pub fn stop_when_idle(self, namespace: &Namespace) -> Value {
+        let told = self.messages().lines().count();
+        namespace.wait_for("the last connection to end", || {
+            let messages = self.messages();
+            // A line has the number of open connections after this word.
+            let mut open = messages.lines().skip(told).filter_map(|line| {
+                line.split_once(" open ")?.1.split_whitespace().next()?.parse::<u64>().ok()
+            });
+            open.any(|number| number == 0)
+        });
+        self.stop()
+    }
+
     /// Ends it by SIGINT and reads its report.
     pub fn stop(self) -> Value {
         let id = self.process.0.id().to_string();
@@ -172,7 +188,21 @@ impl Lastack {
     }
 
     /// Waits for its end and reads its report.
-    pub fn end(mut self) -> Value {
+    pub fn end(self) -> Value {
+        let (status, report, messages) = self.outcome();
+        assert!(status.success(), "{status}: {messages}");
+        report
+    }
+
+    /// Waits for its end, which must be that the run has failed, and reads its report and what it
+    /// told.
+    pub fn fails(self) -> (Value, String) {
+        let (status, report, messages) = self.outcome();
+        assert_eq!(status.code(), Some(1), "{status}: {messages}");
+        (report, messages)
+    }
+
+    fn outcome(mut self) -> (ExitStatus, Value, String) {
         let until = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.process.0.try_wait().expect("a child of ours") {
@@ -181,8 +211,10 @@ impl Lastack {
             assert!(Instant::now() < until, "it does not end: {}", self.messages());
             std::thread::sleep(Duration::from_millis(20));
         };
-        assert!(status.success(), "{status}: {}", self.messages());
-        let text = fs::read(&self.json).expect("a report");
-        serde_json::from_slice(&text).expect("the report is JSON")
+        let messages = self.messages();
+        let text = fs::read(&self.json).unwrap_or_else(|error| panic!("{error}: {messages}"));
+        let report = serde_json::from_slice(&text)
+            .unwrap_or_else(|error| panic!("the report is JSON: {error}: {messages}"));
+        (status, report, messages)
     }
 }
