@@ -163,21 +163,24 @@ impl Connection {
         delivered: &mut Delivered,
     ) -> Option<(SeqNumber, SeqNumber)> {
         let blocks = segment.options.sack.as_slice();
+        let flight = self.flight() as i32;
         let board = &mut cx.recovery.at_mut(self.recovery).board;
         let mut superfluous = None;
         for (index, &(start, end)) in blocks.iter().enumerate() {
-            if !start.before(end) || end.after(self.snd_max) {
+            // distances, since "before" on a circle is not transitive
+            let (from, to) = (self.snd_una.steps_to(start), self.snd_una.steps_to(end));
+            if from >= to || to > flight {
                 continue; // nothing that we sent
             }
             let within =
                 |&(s, e): &(SeqNumber, SeqNumber)| s.at_or_before(start) && end.at_or_before(e);
             if start.before(segment.ack) || (index == 0 && blocks[1..].iter().any(within)) {
-                if index == 0 && end.steps_to(self.snd_una) <= self.max_snd_wnd as i32 {
+                if index == 0 && to >= -(self.max_snd_wnd.min(1 << 30) as i32) {
                     superfluous = Some((start, end));
                 }
                 continue;
             }
-            if start.before(self.snd_una) {
+            if from < 0 {
                 continue; // an old ACK
             }
             let news = board.sack(start, end);

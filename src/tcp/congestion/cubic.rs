@@ -182,7 +182,7 @@ impl Control for Cubic {
             Growth::Watched(hystart) if slow => {
                 let grown = hystart.on_ack(ack);
                 if grown.over {
-                    self.ssthresh = self.cwnd;
+                    self.ssthresh = self.cwnd.max(ack.mss.saturating_mul(2));
                     self.growth = Growth::Epoch(Epoch::default());
                 } else {
                     self.cwnd = self.cwnd.saturating_add(grown.octets);

@@ -52,7 +52,7 @@ impl Control for Reno {
                 Growth::Watched(hystart) => {
                     let grown = hystart.on_ack(ack);
                     if grown.over {
-                        self.ssthresh = self.cwnd;
+                        self.ssthresh = self.cwnd.max(ack.mss.saturating_mul(2));
                         self.growth = Growth::Counted(0);
                         return;
                     }
