@@ -19,7 +19,9 @@ mod segments;
 use proptest::prelude::*;
 use std::path::Path;
 
-const DRIVERS: [(&str, fn(&[u8])); 5] = [
+type Driver = (&'static str, fn(&[u8]));
+
+const DRIVERS: [Driver; 5] = [
     ("congestion", congestion::run),
     ("engine", engine::run),
     ("options", options::run),

@@ -28,7 +28,7 @@ struct Bulk {
 
 impl Bulk {
     fn fill(io: &mut Io<'_>) {
-        const CHUNK: [u8; 1 << 16] = [0x5a; 1 << 16];
+        static CHUNK: [u8; 1 << 16] = [0x5a; 1 << 16];
         while io.write(&CHUNK) == CHUNK.len() {}
     }
 }

@@ -11,7 +11,7 @@ pub fn run(bytes: &[u8]) {
     let mut padded = bytes.to_vec();
     padded.resize(bytes.len().next_multiple_of(4), 0);
     let mut segment = vec![0u8; 20];
-    segment[12] = ((20 + padded.len()) / 4 << 4) as u8;
+    segment[12] = (((20 + padded.len()) / 4) << 4) as u8;
     segment.extend_from_slice(&padded);
     let parsed = Segment::parse(&segment).expect("a header as long as it says").options;
     if bytes.len() == padded.len() {

@@ -131,6 +131,7 @@ impl Connection {
     fn life_due(&mut self, cx: &mut Context<'_>) -> Expiry {
         self.life_at = Instant::FAR;
         if self.take(Flag::Lingering) {
+            self.watch_fin_wait_2(cx); // the one timer was the wait's
             return Expiry::LingerOver;
         }
         if self.state == State::FinWait2 && self.is(Flag::Released) {
