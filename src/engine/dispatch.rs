@@ -167,6 +167,9 @@ impl<A: App> Engine<A> {
         };
         match found {
             Some((Kind::Connection, index)) => {
+                if stack.conns[index].tcp.is(Flag::AckEach) {
+                    stack.send_ack_of_its_own(index);
+                }
                 let mut cx = context!(stack);
                 cx.congestion_experienced = staged.congestion;
                 let arrival = stack.conns[index].tcp.on_segment(&mut cx, &segment);

@@ -27,6 +27,22 @@ impl Bare {
     }
 }
 
+/// The header of a segment of a connection.
+#[inline]
+fn header_of(tuple: &Tuple, outgoing: &Outgoing) -> Segment<'static> {
+    Segment {
+        src_port: tuple.local_port,
+        dst_port: tuple.remote_port,
+        seq: outgoing.seq,
+        ack: outgoing.ack,
+        flags: outgoing.flags,
+        window: outgoing.window,
+        urgent: outgoing.urgent,
+        options: outgoing.options,
+        payload: &[],
+    }
+}
+
 impl Stack {
     /// Writes the next frame into `room` and returns its length, or `None` if there is nothing to
     /// send.
@@ -114,17 +130,7 @@ impl Stack {
     ) -> (usize, TxOffload) {
         let tcp = &mut self.conns[index].tcp;
         let tuple = tcp.tuple;
-        let segment = Segment {
-            src_port: tuple.local_port,
-            dst_port: tuple.remote_port,
-            seq: outgoing.seq,
-            ack: outgoing.ack,
-            flags: outgoing.flags,
-            window: outgoing.window,
-            urgent: outgoing.urgent,
-            options: outgoing.options,
-            payload: &[],
-        };
+        let segment = header_of(&tuple, outgoing);
         let (link, pool) = (self.link, &self.pool);
         let ect = outgoing.ect;
         let envelope = Envelope { link, to, tuple: &tuple, checksums, ect };
@@ -149,20 +155,37 @@ impl Stack {
             options: Options { timestamps: bare.timestamps, ..Options::NONE },
             payload: &[],
         };
+        if self.queue_segment(tuple, to, &segment) && bare.flags.rst() {
+            self.metrics.tcp.out_rsts.bump();
+        }
+    }
+
+    /// Queues a segment without payload. False if there was no room for it.
+    fn queue_segment(&mut self, tuple: &Tuple, to: MacAddr, segment: &Segment<'_>) -> bool {
         let link = self.link;
         let queued = self.control.push(|room| {
             let checksums = Checksums::Software;
             let envelope = Envelope { link, to, tuple, checksums, ect: false };
-            Some(write_segment(room, envelope, &segment, 0, |_| {}).0)
+            Some(write_segment(room, envelope, segment, 0, |_| {}).0)
         });
-        if !queued {
+        if queued {
+            self.metrics.tcp.out_segs.bump();
+        } else {
             self.metrics.drops.control_queue.bump();
-            return;
         }
-        self.metrics.tcp.out_segs.bump();
-        if bare.flags.rst() {
-            self.metrics.tcp.out_rsts.bump();
-        }
+        queued
+    }
+
+    /// Queues the ACK that a connection owes for one segment alone (RFC 5681 §4.2), before the next
+    /// one of the burst arrives.
+    #[cold]
+    pub(super) fn send_ack_of_its_own(&mut self, index: u32) {
+        let NextHop::At(to) = self.next_hop_of(index) else { return };
+        let cx = context!(self);
+        let Some(outgoing) = self.conns[index].tcp.ack_of_its_own(&cx) else { return };
+        let tuple = self.conns[index].tcp.tuple;
+        let segment = header_of(&tuple, &outgoing);
+        self.queue_segment(&tuple, to, &segment);
     }
 
     /// Queues a segment without payload for a connection, if its neighbour is known.

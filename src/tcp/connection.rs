@@ -103,6 +103,9 @@ pub enum Flag {
     UrgentAhead = 1 << 29,
     /// We have urgent data up to `snd_up` that is not acknowledged.
     Urgent = 1 << 30,
+    /// The ACK that is owed speaks of this segment alone: one for each that is out of order or
+    /// arrives twice (RFC 5681 §4.2).
+    AckEach = 1 << 31,
 }
 
 /// Why a connection ended.

@@ -106,6 +106,7 @@ impl Connection {
         fin: bool,
     ) {
         self.set(Flag::AckNow); // RFC 5681 §4.2: tell the sender of the gap at once
+        self.set(Flag::AckEach);
         let limits = Limits {
             octets: cx.config.receive_buffer,
             segments: cx.config.reassembly_segments.into(),
@@ -138,6 +139,7 @@ impl Connection {
     pub(super) fn received_twice(&mut self, start: SeqNumber, end: SeqNumber) {
         if self.is(Flag::Sack) {
             self.dsack = (start, end);
+            self.set(Flag::AckEach);
         }
     }
 

@@ -296,6 +296,12 @@ impl Connection {
         self.is(Flag::AckNow).then(|| self.acknowledging(cx, self.snd_max, Flags::ACK))
     }
 
+    /// The ACK that is owed for one segment alone, if another is about to arrive.
+    pub fn ack_of_its_own(&mut self, cx: &Context<'_>) -> Option<Outgoing> {
+        let owed = self.state.is_synchronized() && self.is(Flag::AckEach) && self.is(Flag::AckNow);
+        owed.then(|| self.acknowledging(cx, self.snd_max, Flags::ACK))
+    }
+
     /// A segment without payload that acknowledges all that was received.
     fn acknowledging(&mut self, cx: &Context<'_>, seq: SeqNumber, flags: Flags) -> Outgoing {
         let announced = self.receive_window();
@@ -308,6 +314,7 @@ impl Connection {
         self.rcv_adv = self.rcv_adv.later(self.rcv_nxt + (window << self.rcv_scale));
         self.last_ack_sent = self.rcv_nxt;
         self.take(Flag::AckNow);
+        self.take(Flag::AckEach);
         self.ack_at = if self.is(Flag::Paced) { self.pace_at } else { Instant::FAR };
         self.pending_acks = 0;
         let timestamps = self.is(Flag::Timestamps).then(|| self.timestamps_now(cx.now));

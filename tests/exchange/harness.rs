@@ -12,6 +12,7 @@ use lastack::engine::{
     Closing, Config, ConnId, ConnectOptions, Engine, Error, ListenOptions, ListenerId, Sockets,
 };
 use lastack::net::address::Interface;
+use lastack::port::{RxChecksum, RxFrame};
 use lastack::tcp::{Counters, State};
 use lastack::time::Instant;
 use lastack::wire::ethernet::{self, Ethernet};
@@ -224,6 +225,15 @@ impl Exchange {
     pub fn receives_frame(&mut self, frame: &[u8]) {
         self.drain();
         self.engine.input(frame, self.now);
+        self.drain();
+    }
+
+    /// The peer's segments arrive in one burst.
+    pub fn receives_burst(&mut self, segments: &[Seg]) {
+        self.drain();
+        let frames: Vec<_> = segments.iter().map(|segment| self.frame_of(segment)).collect();
+        let frame = |at: usize| RxFrame { bytes: &frames[at], checksum: RxChecksum::Unknown };
+        self.engine.input_burst(frames.len(), frame, self.now);
         self.drain();
     }
 

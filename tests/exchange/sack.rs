@@ -116,3 +116,29 @@ fn data_with_blocks_fits_the_mtu() {
     tcp.receives(ack().seq(301).ack(2_997));
     tcp.sends(data(vec![b'x'; 104]).seq(2_997).ack(301).sack(&[(305, 307)]));
 }
+
+/// RFC 5681 §4.2: each segment out of order has an ACK of its own, though they come in one burst, and
+/// each tells of its own block; what arrived twice does too.
+#[test]
+fn a_burst_out_of_order_is_acknowledged_one_by_one() {
+    let mut tcp = established();
+    let mut burst = vec![
+        data("b").seq(305).ack(101),
+        data("c").seq(307).ack(101),
+        data("d").seq(309).ack(101),
+        data("d").seq(309).ack(101),
+        data("e").seq(311).ack(101),
+    ];
+    tcp.receives_burst(&burst);
+    tcp.sends(ack().seq(101).ack(301).sack(&[(305, 306)]));
+    tcp.sends(ack().seq(101).ack(301).sack(&[(307, 308), (305, 306)]));
+    tcp.sends(ack().seq(101).ack(301).sack(&[(309, 310), (305, 306), (307, 308)]));
+    tcp.sends(ack().seq(101).ack(301).sack(&[(309, 310), (309, 310), (305, 306), (307, 308)]));
+    tcp.sends(ack().seq(101).ack(301).sack(&[(311, 312), (305, 306), (307, 308), (309, 310)]));
+    burst.truncate(2);
+    tcp.write("x"); // data does not take the place of the ACK of another segment
+    tcp.receives_burst(&burst);
+    let sent = tcp.sent_segments();
+    let kinds: Vec<_> = sent.iter().map(|segment| segment.payload.len()).collect();
+    assert_eq!(kinds.iter().filter(|len| **len == 0).count(), 2, "{sent:?}");
+}
