@@ -212,7 +212,7 @@ impl Connection {
             let most = flight.saturating_sub(recovery.board.lost());
             let before = recovery.duplicates;
             recovery.duplicates = before.saturating_add(mss).min(most);
-            delivered.octets += recovery.duplicates - before;
+            delivered.octets += recovery.duplicates.saturating_sub(before);
         } else if news.acked > 0 {
             // what lies behind the hole that was filled had been counted
             let known = recovery.duplicates.min(news.acked.saturating_sub(mss));
