@@ -5,7 +5,7 @@
 //! [`next_segment`](Connection::next_segment). The rules lie in files of their own: `acceptable`,
 //! `handshake`, `acknowledge`, `receive`, `close` for what arrives; `send`, `timers` for what leaves.
 
-use super::buffer::{Chain, Pool};
+use super::buffer::{CHUNK_BYTES, Chain, Pool};
 use super::config::Config;
 use super::congestion::Controller;
 use super::counters::Counters;
@@ -18,6 +18,10 @@ use crate::time::Instant;
 use crate::wire::options::Options;
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::{Flags, Segment};
+
+/// Chunks of the pool that are kept for what arrives: enough for the longest segment of a jumbo
+/// frame.
+const RECEIVE_RESERVE: u32 = 6;
 
 /// What every door of a connection needs beside the connection.
 pub struct Context<'a> {
@@ -387,7 +391,9 @@ impl Connection {
         if !self.state.may_send() || self.is(Flag::FinQueued) {
             return 0;
         }
-        let room = self.write_room(cx.config) as usize;
+        // what a segment that is being delivered may need is not for writing
+        let memory = cx.pool.available().saturating_sub(RECEIVE_RESERVE) as usize * CHUNK_BYTES;
+        let room = memory.min(self.write_room(cx.config) as usize);
         let taken = self.send.append(cx.pool, &bytes[..bytes.len().min(room)]);
         if taken < bytes.len() {
             self.set(Flag::WantsRoom);

@@ -173,3 +173,19 @@ fn pacing_spreads_a_window() {
     }
     tcp.receives(ack().seq(301).ack(10_101));
 }
+
+/// However much is written, there is memory for a segment that arrives.
+#[test]
+fn writing_leaves_memory_for_reading() {
+    let mut config = plain();
+    config.limits.buffer_bytes = 1 << 16;
+    let mut tcp = Exchange::established(config);
+    let conn = tcp.conn();
+    let written = tcp.engine.write(conn, &[b'x'; 1 << 17]).unwrap();
+    assert!((40_000..1 << 16).contains(&written), "{written}");
+    tcp.sent_segments();
+    tcp.receives(data("hello").seq(301).ack(101));
+    tcp.sent_segments();
+    tcp.reads("hello");
+    assert_eq!(tcp.counters().rcvq_drop.get(), 0);
+}

@@ -73,7 +73,7 @@ impl Plan {
         let back = path(&mut dice, narrow);
         let closes_last = dice.below(4) as usize; // 2 and 3: nobody waits for the other
         let manners = [0, 1].map(|end| Manner {
-            stream: dice.below(60_000) as usize,
+            stream: stream(&mut dice),
             gulp: if dice.chance(200_000) { 1 + dice.below(3_000) as usize } else { usize::MAX },
             closes_last: end == closes_last,
         });
@@ -84,6 +84,12 @@ impl Plan {
     pub fn address(&self, host: u8) -> String {
         if self.ipv6 { format!("[2001:db8::{host}]:80") } else { format!("198.18.0.{host}:80") }
     }
+}
+
+/// Octets to send: few as a rule, so that there is time for many seeds.
+fn stream(dice: &mut Dice) -> usize {
+    let most = if dice.chance(100_000) { 600_000 } else { 60_000 };
+    dice.below(most) as usize
 }
 
 fn path(dice: &mut Dice, narrow: bool) -> LinkConfig {
