@@ -19,9 +19,9 @@ use crate::wire::options::Options;
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::{Flags, Segment};
 
-/// Chunks of the pool that are kept for what arrives: enough for the longest segment of a jumbo
-/// frame.
-const RECEIVE_RESERVE: u32 = 6;
+/// Chunks of the pool that are kept for what arrives in order: enough for the longest segment of a
+/// jumbo frame.
+pub(super) const RECEIVE_RESERVE: u32 = 6;
 
 /// What every door of a connection needs beside the connection.
 pub struct Context<'a> {

@@ -129,6 +129,8 @@ counters! {
         ofo_queue = "TCPOFOQueue",
         /// Out-of-order segments dropped for want of room.
         ofo_drop = "TCPOFODrop",
+        /// Times that what was out of order was given up to make room for what is in order.
+        ofo_pruned = "OfoPruned",
         /// In-order segments dropped for want of buffer memory.
         rcvq_drop = "TCPRcvQDrop",
         /// Segments rejected by their timestamp (RFC 7323 §5).

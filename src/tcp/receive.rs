@@ -1,7 +1,7 @@
 //! Segment text and FIN: RFC 9293 §3.10.7.4, seventh and eighth check; RFC 5681 §4.2 (when to ACK).
 
-use super::buffer::CHUNK_BYTES;
-use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
+use super::buffer::{CHUNK_BYTES, Pool};
+use super::connection::{Arrival, CloseReason, Connection, Context, Flag, RECEIVE_RESERVE};
 use super::handshake::micros;
 use super::reassembly::{Inserted, Limits, Pools};
 use super::state::{State, StateEvent};
@@ -63,7 +63,13 @@ impl Connection {
         if seq != self.rcv_nxt {
             return self.keep_out_of_order(cx, seq, payload, fin);
         }
-        if payload.len() > cx.pool.available() as usize * CHUNK_BYTES {
+        let too_long = |pool: &Pool| payload.len() > pool.available() as usize * CHUNK_BYTES;
+        if too_long(cx.pool) && !self.reassembly.is_empty() {
+            // what is next in order counts for more (RFC 2018 §8 allows to go back on a SACK)
+            cx.counters.ofo_pruned.bump();
+            self.clear_reassembly(cx);
+        }
+        if too_long(cx.pool) {
             cx.counters.rcvq_drop.bump();
             return self.set(Flag::AckNow);
         }
@@ -107,6 +113,9 @@ impl Connection {
     ) {
         self.set(Flag::AckNow); // RFC 5681 §4.2: tell the sender of the gap at once
         self.set(Flag::AckEach);
+        if cx.pool.available() <= RECEIVE_RESERVE {
+            return cx.counters.ofo_drop.bump(); // memory is left for what is next in order
+        }
         let limits = Limits {
             octets: cx.config.receive_buffer,
             segments: cx.config.reassembly_segments.into(),

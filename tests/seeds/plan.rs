@@ -145,7 +145,7 @@ fn config(dice: &mut Dice, host: u8, seed: u64, narrow: bool, fault: Fault) -> C
     tcp.rto_min = Duration::from_millis([1, 10, 200][dice.below(3) as usize]);
     tcp.rto_max = Duration::from_secs(60);
     // so that no path is so bad that nothing gets through by mere chance
-    (tcp.syn_retries, tcp.synack_retries) = (15, 15);
+    (tcp.syn_retries, tcp.synack_retries, tcp.data_retries) = (15, 15, 30);
     tcp.send_buffer = 4_096 << dice.below(8);
     tcp.receive_buffer = 4_096 << dice.below(8);
     tcp.receive_window = tcp.receive_buffer.min(2_048 << dice.below(6));
