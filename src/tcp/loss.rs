@@ -80,6 +80,9 @@ impl Connection {
         } else {
             news.flight.saturating_add(2 * mss) >= window
         };
+        if !limited {
+            return;
+        }
         self.congestion.on_ack(&Ack {
             acked: news.acked,
             flight: news.flight,
@@ -87,7 +90,7 @@ impl Connection {
             now_us: micros(cx.now),
             rtt_us: news.rtt_us,
             srtt_us: self.rtt.srtt_us,
-            limited,
+            limited: true,
             una: self.snd_una,
             nxt: self.snd_nxt,
         });
@@ -529,7 +532,6 @@ impl Connection {
     /// No retransmission timer of any kind runs.
     pub(super) fn disarm_retransmit(&mut self) {
         self.retransmit_at = Instant::FAR;
-        self.take(Flag::TailTimer);
-        self.take(Flag::ReorderTimer);
+        self.flags &= !(Flag::TailTimer as u32 | Flag::ReorderTimer as u32);
     }
 }

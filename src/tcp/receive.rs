@@ -157,13 +157,17 @@ impl Connection {
         self.dsack.0 != self.dsack.1
     }
 
+    /// Is there anything to report by SACK?
+    #[inline]
+    pub(super) fn has_blocks(&self) -> bool {
+        self.is(Flag::Sack) && (!self.reassembly.is_empty() || self.owes_dsack())
+    }
+
     /// The blocks that the next segment reports: what arrived twice first (RFC 2883 §4), then the
     /// range that grew last, then the others (RFC 2018 §4).
+    #[cold]
     pub(super) fn sack_blocks(&self, cx: &Context<'_>) -> SackBlocks {
         let mut blocks = SackBlocks::EMPTY;
-        if !self.is(Flag::Sack) || (self.reassembly.is_empty() && !self.owes_dsack()) {
-            return blocks;
-        }
         if self.owes_dsack() {
             blocks.push(self.dsack.0, self.dsack.1);
         }

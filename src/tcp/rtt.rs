@@ -54,6 +54,9 @@ impl RttEstimator {
             let us = u64::from(self.srtt_us) + (4 * u64::from(self.rttvar_us)).max(1);
             (us * 1_000).max(nanos(config.rto_min))
         };
+        if self.backoff == 0 {
+            return base.min(nanos(config.rto_max));
+        }
         base.checked_shl(self.backoff.into())
             .filter(|doubled| doubled >> self.backoff == base)
             .unwrap_or(u64::MAX)

@@ -7,7 +7,7 @@ use super::connection::{Connection, Context, Flag, Outgoing};
 use super::handshake::micros;
 use super::state::State;
 use crate::time::Instant;
-use crate::wire::options::Options;
+use crate::wire::options::{Options, SackBlocks};
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::Flags;
 
@@ -67,15 +67,10 @@ impl Connection {
     fn data(&mut self, cx: &mut Context<'_>) -> Option<Outgoing> {
         let queued = self.send.len();
         let mss = self.room_for_data(cx);
-        if self.is(Flag::Lost)
-            && let Some(again) = self.lost_segment(cx, mss)
+        if self.flags & (Flag::Lost as u32 | Flag::ProbeTail as u32) != 0
+            && let Some(segment) = self.repair(cx, mss)
         {
-            return Some(again);
-        }
-        if self.take(Flag::ProbeTail)
-            && let Some(probe) = self.tail_probe(cx, mss)
-        {
-            return Some(probe);
+            return Some(segment);
         }
         let offset = self.snd_una.steps_to(self.snd_nxt) as u32;
         let fin_is_out = offset > queued;
@@ -121,15 +116,25 @@ impl Connection {
     #[inline]
     fn room_for_data(&self, cx: &Context<'_>) -> u32 {
         let mss = u32::from(self.mss);
-        if !self.is(Flag::Sack) || (self.reassembly.is_empty() && !self.owes_dsack()) {
+        if !self.has_blocks() {
             return mss;
         }
         let blocks = self.sack_blocks(cx).len().min(if self.is(Flag::Timestamps) { 3 } else { 4 });
         mss - (4 + 8 * blocks as u32) // RFC 6691 §3
     }
 
-    /// What was lost, and what the window has room for of it.
+    /// What was lost comes first, then a probe that is due.
     #[cold]
+    fn repair(&mut self, cx: &mut Context<'_>, mss: u32) -> Option<Outgoing> {
+        if self.is(Flag::Lost)
+            && let Some(again) = self.lost_segment(cx, mss)
+        {
+            return Some(again);
+        }
+        if self.take(Flag::ProbeTail) { self.tail_probe(cx, mss) } else { None }
+    }
+
+    /// What was lost, and what the window has room for of it.
     fn lost_segment(&mut self, cx: &mut Context<'_>, mss: u32) -> Option<Outgoing> {
         let (start, end) = cx.recovery.at(self.recovery).board.next_lost()?;
         let offset = self.snd_una.steps_to(start) as u32;
@@ -144,14 +149,13 @@ impl Connection {
         if offset == 0 {
             self.arm_retransmit(cx);
         }
-        let segment = self.carry(cx, Carried { offset, len, fin, sent_before: true });
+        let segment = self.carry_rarely(cx, Carried { offset, len, fin, sent_before: true });
         self.note_sent_again(cx, start, start + len + u32::from(fin));
         Some(Outgoing { more: true, ..segment })
     }
 
     /// RFC 8985 §7.3: new data if there is some that the peer has room for, else the last segment
     /// again.
-    #[cold]
     fn tail_probe(&mut self, cx: &mut Context<'_>, mss: u32) -> Option<Outgoing> {
         let queued = self.send.len();
         let flight = self.flight();
@@ -169,7 +173,7 @@ impl Connection {
             (Carried { offset: sent - len, len, fin, sent_before: true }, true)
         };
         let end = self.snd_una + carried.offset + carried.len + u32::from(carried.fin);
-        let segment = self.carry(cx, carried);
+        let segment = self.carry_rarely(cx, carried);
         self.note_tail(cx, end, again);
         Some(segment)
     }
@@ -181,6 +185,9 @@ impl Connection {
             return;
         }
         let idle_ms = millis(cx.now).wrapping_sub(self.stalled_ms);
+        if idle_ms < 2 {
+            return; // no time-out is shorter
+        }
         if u64::from(idle_ms) * 1_000_000 > self.rtt.rto_nanos(cx.config) {
             let mss = u32::from(self.mss);
             let initial = u32::from(cx.config.initial_window) * mss;
@@ -218,7 +225,7 @@ impl Connection {
         let len = unsent.min(self.snd_wnd.max(1)).min(self.mss.into());
         let fin = unsent == 0;
         let (snd_nxt, retransmit_at) = (self.snd_nxt, self.retransmit_at);
-        let probe = self.carry(cx, Carried { offset: 0, len, fin, sent_before: false });
+        let probe = self.carry_rarely(cx, Carried { offset: 0, len, fin, sent_before: false });
         self.snd_nxt = snd_nxt;
         self.take(Flag::TailTimer);
         self.retransmit_at = retransmit_at;
@@ -226,7 +233,14 @@ impl Connection {
         Outgoing { more: false, ..probe }
     }
 
+    /// As `carry`, off the usual way.
+    #[cold]
+    fn carry_rarely(&mut self, cx: &mut Context<'_>, carried: Carried) -> Outgoing {
+        self.carry(cx, carried)
+    }
+
     /// A segment with payload or FIN, and all the book-keeping that its departure means.
+    #[inline(always)]
     fn carry(&mut self, cx: &mut Context<'_>, carried: Carried) -> Outgoing {
         let Carried { offset, len, fin, sent_before } = carried;
         let seq = self.snd_una + offset;
@@ -264,6 +278,23 @@ impl Connection {
         if cx.config.pacing {
             self.pace(cx, len);
         }
+        let (mut urgent, mut ect) = (0, false);
+        if self.flags & (Flag::Urgent as u32 | Flag::Ecn as u32) != 0 {
+            let new_data = !sent_before && len > 0;
+            (flags, urgent, ect) = self.mark_segment(flags, seq, new_data);
+        }
+        let acked = self.acknowledging(cx, seq, flags);
+        Outgoing { offset, len: len as u16, more, urgent, ect, ..acked }
+    }
+
+    /// What urgent data and ECN add to a segment: flags, the urgent pointer, ECT.
+    #[cold]
+    fn mark_segment(
+        &mut self,
+        mut flags: Flags,
+        seq: SeqNumber,
+        new_data: bool,
+    ) -> (Flags, u16, bool) {
         let mut urgent = 0;
         if self.is(Flag::Urgent) {
             if seq.before(self.snd_up) {
@@ -274,16 +305,12 @@ impl Connection {
                 self.take(Flag::Urgent);
             }
         }
-        let mut ect = false;
-        if self.is(Flag::Ecn) && !sent_before && len > 0 {
-            // RFC 3168 §6.1.2, §6.1.5: new data only
-            ect = true;
-            if self.take(Flag::OweCwr) {
-                flags = flags.with(Flags::CWR);
-            }
+        // RFC 3168 §6.1.2, §6.1.5: new data only
+        let ect = self.is(Flag::Ecn) && new_data;
+        if ect && self.take(Flag::OweCwr) {
+            flags = flags.with(Flags::CWR);
         }
-        let acked = self.acknowledging(cx, seq, flags);
-        Outgoing { offset, len: len as u16, more, urgent, ect, ..acked }
+        (flags, urgent, ect)
     }
 
     /// An ACK without payload, if one is due.
@@ -303,6 +330,7 @@ impl Connection {
     }
 
     /// A segment without payload that acknowledges all that was received.
+    #[inline(always)]
     fn acknowledging(&mut self, cx: &Context<'_>, seq: SeqNumber, flags: Flags) -> Outgoing {
         let announced = self.receive_window();
         let offer = self.window_to_offer(cx.config);
@@ -313,15 +341,17 @@ impl Connection {
         let window = window.min(0xffff);
         self.rcv_adv = self.rcv_adv.later(self.rcv_nxt + (window << self.rcv_scale));
         self.last_ack_sent = self.rcv_nxt;
-        self.take(Flag::AckNow);
-        self.take(Flag::AckEach);
+        self.flags &= !(Flag::AckNow as u32 | Flag::AckEach as u32);
         self.ack_at = if self.is(Flag::Paced) { self.pace_at } else { Instant::FAR };
         self.pending_acks = 0;
         let timestamps = self.is(Flag::Timestamps).then(|| self.timestamps_now(cx.now));
-        let sack = self.sack_blocks(cx);
-        if self.owes_dsack() {
-            cx.counters.dsack_sent.bump();
-            self.dsack = Default::default();
+        let mut sack = SackBlocks::EMPTY;
+        if self.has_blocks() {
+            sack = self.sack_blocks(cx);
+            if self.owes_dsack() {
+                cx.counters.dsack_sent.bump();
+                self.dsack = Default::default();
+            }
         }
         let flags = if self.is(Flag::OweEce) { flags.with(Flags::ECE) } else { flags };
         Outgoing {
