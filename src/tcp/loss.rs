@@ -201,7 +201,8 @@ impl Connection {
         superfluous
     }
 
-    /// Without SACK each duplicate ACK says that one segment has left the network.
+    /// Without SACK each duplicate ACK says that one segment has left the network, so that another
+    /// may be sent (RFC 3042).
     fn count_duplicates(
         &mut self,
         cx: &mut Context<'_>,
