@@ -9,7 +9,7 @@ mod plan;
 
 use core::time::Duration;
 use lastack::engine::{App, ConnectOptions, Engine, Io, ListenOptions, Runner};
-use lastack::port::sim::{Link, LinkConfig, SimClock, SimPort};
+use lastack::port::sim::{Link, LinkConfig, Observer, SimClock, SimPort};
 use lastack::tcp::CloseReason;
 use lastack::time::Instant;
 use plan::{Fault, Manner, Plan};
@@ -120,6 +120,7 @@ fn server(port: SimPort, clock: SimClock, plan: &Plan, secret: u8) -> End {
 /// From the handshake to the end of 2·MSL.
 fn run(plan: &Plan) {
     let (link, a, b) = Link::new(plan.there, plan.back, plan.seed);
+    link.observe();
     let engine = Engine::new(plan.configs[0].clone(), Stream::new(0, plan)).unwrap();
     let mut client = Runner::new(a, engine, link.clock());
     let mut server = server(b, link.clock(), plan, 0);
@@ -161,12 +162,15 @@ fn run(plan: &Plan) {
         }
     }
     let crashed = first_server.is_some();
-    nothing_is_left(&client, &server, &link, crashed);
+    let observer = link.take_observer().expect("it was put there");
+    let first: Vec<_> = observer.violations().iter().take(3).collect();
+    assert!(first.is_empty(), "seen on the wire: {first:#?}");
+    nothing_is_left(&client, &server, &link, &observer, crashed);
     let first = first_server.as_ref().map(Engine::app);
     how_it_ended(plan, client.engine().app(), server.engine().app(), first);
 }
 
-fn nothing_is_left(client: &End, server: &End, link: &Link, crashed: bool) {
+fn nothing_is_left(client: &End, server: &End, link: &Link, observer: &Observer, crashed: bool) {
     for (end, runner) in [client, server].into_iter().enumerate() {
         let engine = runner.engine();
         assert_eq!((engine.connections(), engine.time_wait()), (0, 0));
@@ -182,6 +186,7 @@ fn nothing_is_left(client: &End, server: &End, link: &Link, crashed: bool) {
         if !crashed || end == 0 {
             assert_eq!(metrics.tx_packets.get(), link.stats(end).sent);
             assert_eq!(metrics.rx_packets.get(), link.stats(1 - end).delivered);
+            assert_eq!(tcp.out_segs.get(), observer.segments(end));
         }
     }
 }

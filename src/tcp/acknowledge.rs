@@ -77,6 +77,8 @@ impl Connection {
         let bytes = acked.min(self.send.len());
         self.send.consume(cx.pool, bytes as usize);
         self.snd_una = ack;
+        // the right edge stays where it is, unless the segment says otherwise
+        self.snd_wnd = self.snd_wnd.saturating_sub(acked);
         self.snd_nxt = self.snd_nxt.later(ack);
         self.rtt.path_works();
         self.retries = 0;
@@ -133,6 +135,9 @@ impl Connection {
 
     /// RFC 9293 §3.10.7.4: take the window of the newest segment. True if it differs.
     fn update_window(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) -> bool {
+        if segment.ack.before(self.snd_una) {
+            return false; // its window counts from an ACK that is past
+        }
         let newer = self.snd_wl1.before(segment.seq)
             || (self.snd_wl1 == segment.seq && self.snd_wl2.at_or_before(segment.ack));
         if !newer {

@@ -109,7 +109,7 @@ impl Connection {
             tuple: self.tuple,
             snd_nxt: self.snd_max,
             rcv_nxt: self.rcv_nxt,
-            window: (self.window_to_offer(config) >> self.rcv_scale).min(0xffff) as u16,
+            window: self.window_field(config) as u16,
             scale: self.rcv_scale,
             ts_recent: self.is(Flag::Timestamps).then_some(self.ts_recent),
             ts_offset: self.ts_offset,

@@ -279,6 +279,16 @@ impl Connection {
         (self.is(Flag::UrgentAhead) && left > 0).then_some(left as u32)
     }
 
+    /// The window to announce as its field says it.
+    #[inline]
+    pub(super) fn window_field(&self, config: &super::config::Config) -> u32 {
+        let mut window = self.window_to_offer(config) >> self.rcv_scale;
+        if window << self.rcv_scale < self.receive_window() {
+            window += 1; // rounding down would move the right edge left (RFC 7323 §2.4)
+        }
+        window.min(0xffff)
+    }
+
     /// The window to announce, in octets: what the buffer has room for, but the right edge never
     /// moves left, and moves right only by a worthwhile step (RFC 9293 §3.8.6.2.2, MUST-39).
     pub(super) fn window_to_offer(&self, config: &super::config::Config) -> u32 {

@@ -230,7 +230,8 @@ impl Connection {
         self.take(Flag::TailTimer);
         self.retransmit_at = retransmit_at;
         self.take(Flag::Timing);
-        Outgoing { more: false, ..probe }
+        // RFC 3168 §6.1.6: a probe is not ECT
+        Outgoing { more: false, ect: false, ..probe }
     }
 
     /// As `carry`, off the usual way.
@@ -332,13 +333,7 @@ impl Connection {
     /// A segment without payload that acknowledges all that was received.
     #[inline(always)]
     fn acknowledging(&mut self, cx: &Context<'_>, seq: SeqNumber, flags: Flags) -> Outgoing {
-        let announced = self.receive_window();
-        let offer = self.window_to_offer(cx.config);
-        let mut window = offer >> self.rcv_scale;
-        if window << self.rcv_scale < announced {
-            window += 1; // rounding down would move the right edge left (RFC 7323 §2.4)
-        }
-        let window = window.min(0xffff);
+        let window = self.window_field(cx.config);
         self.rcv_adv = self.rcv_adv.later(self.rcv_nxt + (window << self.rcv_scale));
         self.last_ack_sent = self.rcv_nxt;
         self.flags &= !(Flag::AckNow as u32 | Flag::AckEach as u32);

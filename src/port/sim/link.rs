@@ -1,6 +1,7 @@
 //! The link: two directions, each a queue of frames on their way.
 
 use super::dice::Dice;
+use super::observer::Observer;
 use crate::port::{Capabilities, Port, PortStats, RxChecksum, RxFrame, TxOffload};
 use crate::time::{Clock, Instant, nanos};
 use core::cell::{Cell, RefCell};
@@ -179,6 +180,7 @@ struct Shared {
     now: Cell<Instant>,
     /// From the first port to the second, and back.
     directions: [RefCell<Direction>; 2],
+    observer: RefCell<Option<Observer>>,
 }
 
 /// The link between two [`SimPort`]s.
@@ -192,10 +194,24 @@ impl Link {
         let mut dice = Dice::new(seed);
         let mut direction = |config| RefCell::new(Direction::new(config, dice.bits()));
         let directions = [direction(there), direction(back)];
-        let shared = Rc::new(Shared { now: Cell::new(Instant::ZERO), directions });
+        let shared = Rc::new(Shared {
+            now: Cell::new(Instant::ZERO),
+            directions,
+            observer: RefCell::new(None),
+        });
         let port = |end| SimPort::new(Rc::clone(&shared), end);
         let ports = (port(0), port(1));
         (Link(shared), ports.0, ports.1)
+    }
+
+    /// From now on an observer looks at every frame.
+    pub fn observe(&self) {
+        *self.0.observer.borrow_mut() = Some(Observer::new());
+    }
+
+    /// The observer, if there is one, no longer on the wire.
+    pub fn take_observer(&self) -> Option<Observer> {
+        self.0.observer.borrow_mut().take()
     }
 
     /// The time.
@@ -296,6 +312,9 @@ impl Port for SimPort {
             let Some(frame) = from.receive(now) else { break };
             self.stats.rx_packets += 1;
             self.stats.rx_bytes += frame.len() as u64;
+            if let Some(observer) = self.shared.observer.borrow_mut().as_mut() {
+                observer.delivered(self.end, &frame);
+            }
             self.burst.push(frame);
         }
         self.burst.len()
@@ -314,6 +333,9 @@ impl Port for SimPort {
         self.stats.tx_packets += 1;
         self.stats.tx_bytes += len as u64;
         let now = self.shared.now.get();
+        if let Some(observer) = self.shared.observer.borrow_mut().as_mut() {
+            observer.sent(self.end, &self.room[..len], now);
+        }
         self.shared.directions[self.end].borrow_mut().send(&self.room[..len], now);
     }
 

@@ -11,8 +11,10 @@
 
 mod dice;
 mod link;
+mod observer;
 #[cfg(test)]
 mod tests;
 
 pub use dice::Dice;
 pub use link::{Burst, Link, LinkConfig, LinkStats, SimClock, SimPort};
+pub use observer::Observer;
