@@ -266,7 +266,8 @@ fn acknowledgment(me: &mut End, peer: &End, segment: &Segment<'_>, faults: &mut 
     }
     me.allowed = Some(edge);
     let blocks = segment.options.sack.as_slice();
-    if !blocks.is_empty() && !(me.sack && peer.sack) {
+    let agreed = me.sack && peer.sack;
+    if !blocks.is_empty() && !agreed {
         faults.push("SACK blocks without leave"); // RFC 2018 §2
     }
     for (index, &(start, end)) in blocks.iter().enumerate() {
