@@ -8,7 +8,7 @@ use super::acceptable::millis;
 use super::congestion::{Ack, Control};
 use super::connection::{Connection, Context, Flag};
 use super::handshake::micros;
-use super::recovery::{Phase, Tail};
+use super::recovery::Phase;
 use super::scoreboard::Delivered;
 use crate::time::Instant;
 use crate::wire::seq::SeqNumber;
@@ -47,7 +47,7 @@ impl Connection {
 
     /// The recovery of this connection, a new one if it had none. `None` if all are in use: then
     /// losses are found by the retransmission timer alone.
-    fn recovery_link(&mut self, cx: &mut Context<'_>) -> Option<u32> {
+    pub(super) fn recovery_link(&mut self, cx: &mut Context<'_>) -> Option<u32> {
         if self.recovery == 0 {
             match cx.recovery.take(self.snd_una) {
                 Some(link) => self.recovery = link,
@@ -396,32 +396,6 @@ impl Connection {
         }
     }
 
-    /// The end of a tail loss probe: RFC 8985 §7.4.2.
-    fn judge_tail(
-        &mut self,
-        cx: &mut Context<'_>,
-        segment: &Segment<'_>,
-        news: &AckNews,
-        superfluous: Option<(SeqNumber, SeqNumber)>,
-    ) {
-        let recovery = cx.recovery.at_mut(self.recovery);
-        let Some(tail) = recovery.tail else { return };
-        if self.snd_una.before(tail.end) {
-            return;
-        }
-        let twice = superfluous.is_some_and(|(_, end)| end == tail.end);
-        let echoes_first = self.is(Flag::Timestamps)
-            && segment.options.timestamps.is_some_and(|ts| {
-                (ts.echo.wrapping_sub(tail.at_ms.wrapping_add(self.ts_offset)) as i32) < 0
-            });
-        recovery.tail = None;
-        if tail.again && !twice && !echoes_first && recovery.phase == Phase::Open {
-            // the probe repaired a loss that nothing else has shown
-            cx.counters.loss_probe_recovery.bump();
-            self.reduce(cx, news.flight);
-        }
-    }
-
     /// Gives the recovery back if it is over, and notes what there is to send.
     fn settle_recovery(&mut self, cx: &mut Context<'_>) {
         if cx.recovery.at(self.recovery).is_over() {
@@ -461,38 +435,6 @@ impl Connection {
         recovery.newest = Default::default();
         self.set(Flag::Lost);
         self.take(Flag::ProbeTail);
-    }
-
-    /// The probe timer ran out (RFC 8985 §7.3): a probe is to be sent.
-    pub(super) fn tail_is_due(&mut self, cx: &mut Context<'_>) {
-        if self.recovery_link(cx).is_some() {
-            cx.counters.loss_probes.bump();
-            self.set(Flag::ProbeTail);
-        }
-        self.arm_retransmit(cx);
-    }
-
-    /// What a probe was sent as.
-    pub(super) fn note_tail(&mut self, cx: &mut Context<'_>, end: SeqNumber, again: bool) {
-        if self.recovery != 0 {
-            let tail = Tail { end, again, at_ms: millis(cx.now) };
-            cx.recovery.at_mut(self.recovery).tail = Some(tail);
-        }
-    }
-
-    /// When a tail loss probe would be due, in nanoseconds from now (RFC 8985 §7.2).
-    #[inline]
-    pub(super) fn probe_timeout(&self) -> Option<u64> {
-        /// The timers of a peer and ours are no finer than this.
-        const LEAST_NS: u64 = 1_000_000;
-        /// How long a peer may hold back the ACK of a single segment.
-        const HELD_BACK_NS: u64 = 200_000_000;
-        if !self.is(Flag::Sack) || self.recovery != 0 || self.rtt.srtt_us == 0 {
-            return None;
-        }
-        let pto = (u64::from(self.rtt.srtt_us) * 2_000).max(LEAST_NS);
-        let single = self.flight() <= self.mss.into();
-        Some(if single { pto + HELD_BACK_NS } else { pto })
     }
 
     /// What the recovery has sent again: `start` to `end`, and when.

@@ -20,6 +20,7 @@ pub mod rtt;
 pub mod scoreboard;
 mod send;
 pub mod state;
+mod tail;
 pub mod time_wait;
 pub mod timers;
 pub mod tuple;
