@@ -27,6 +27,7 @@ impl Connection {
             return false;
         }
         let flight = self.flight();
+        let was_open = self.snd_wnd > 0;
         let mut news = AckNews { acked: 0, duplicate: false, flight, rtt_us: None };
         if self.snd_una.before(ack) {
             news.acked = self.snd_una.steps_to(ack) as u32;
@@ -34,6 +35,10 @@ impl Connection {
             self.snd_una_advances(cx, ack, arrival);
         }
         let window_changed = self.update_window(cx, segment);
+        if was_open && self.snd_wnd == 0 && window_changed.is_some() {
+            cx.counters.zero_window.bump();
+        }
+        let window_changed = window_changed == Some(true);
         // RFC 5681 §2
         news.duplicate = news.acked == 0
             && flight > 0
@@ -133,21 +138,19 @@ impl Connection {
         }
     }
 
-    /// RFC 9293 §3.10.7.4: take the window of the newest segment. True if it differs.
-    fn update_window(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) -> bool {
+    /// RFC 9293 §3.10.7.4: take the window of the newest segment, and say whether it differs; `None` if
+    /// the segment is not the newest.
+    fn update_window(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) -> Option<bool> {
         if segment.ack.before(self.snd_una) {
-            return false; // its window counts from an ACK that is past
+            return None; // its window counts from an ACK that is past
         }
         let newer = self.snd_wl1.before(segment.seq)
             || (self.snd_wl1 == segment.seq && self.snd_wl2.at_or_before(segment.ack));
         if !newer {
-            return false;
+            return None;
         }
         let window = u32::from(segment.window) << self.snd_scale;
         let changed = window != self.snd_wnd;
-        if window == 0 && self.snd_wnd > 0 {
-            cx.counters.zero_window.bump();
-        }
         if window > 0 && self.take(Flag::Persist) {
             // the window opens: what was probed goes out as usual
             self.take(Flag::Probe);
@@ -161,6 +164,6 @@ impl Connection {
         self.max_snd_wnd = self.max_snd_wnd.max(window);
         self.snd_wl1 = segment.seq;
         self.snd_wl2 = segment.ack;
-        changed
+        Some(changed)
     }
 }

@@ -138,6 +138,24 @@ fn zero_window_probes() {
     });
 }
 
+/// A peer that closes its window as it acknowledges has closed it, and is counted once.
+#[test]
+fn a_window_that_closes_is_counted() {
+    let mut tcp = Exchange::established(plain());
+    tcp.receives(ack().seq(301).ack(101).win(5));
+    tcp.write("hello");
+    tcp.sends(data("hello").seq(101).ack(301));
+    for _ in 0..2 {
+        tcp.receives(ack().seq(301).ack(106).win(0));
+        tcp.sends_nothing();
+    }
+    assert_eq!(tcp.counters().zero_window.get(), 1);
+    tcp.write(", world");
+    tcp.sends_nothing();
+    tcp.receives(ack().seq(301).ack(106).win(100));
+    tcp.sends(data(", world").seq(106).ack(301));
+}
+
 /// The window that we announce shuts as the application does not read, and opens when it does.
 #[test]
 fn our_window() {
