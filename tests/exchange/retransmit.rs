@@ -193,3 +193,21 @@ fn user_timeout() {
         assert_eq!(tcp.read(), Err(Error::TimedOut));
     });
 }
+
+/// The user timeout bounds an attempt to connect too.
+#[test]
+fn user_timeout_of_an_attempt() {
+    at_any_rhythm(|rhythm| {
+        let mut config = plain();
+        config.tcp.user_timeout = Some(Duration::from_secs(2));
+        let mut tcp = Exchange::new(config).in_rhythm(rhythm);
+        tcp.connect();
+        tcp.sends(syn().seq(100));
+        tcp.at(1_000);
+        tcp.sends(syn().seq(100));
+        tcp.at(1_999);
+        assert_eq!(tcp.read(), Err(Error::InProgress));
+        tcp.at(2_001);
+        assert_eq!(tcp.read(), Err(Error::TimedOut));
+    });
+}

@@ -89,8 +89,8 @@ pub fn turn_with_nft() -> Option<std::sync::MutexGuard<'static, ()>> {
     Some(turn)
 }
 
-/// Without SACK a loss often costs a time-out of 200 ms, so there is less to transfer.
-const LENGTH_WITHOUT_SACK: usize = LENGTH / 5;
+/// Without SACK a second loss in a window often costs a time-out of 200 ms, so there is less to transfer.
+const LENGTH_WITHOUT_SACK: usize = LENGTH / 2;
 
 /// Each of `congestion`, with SACK or without.
 fn settings(congestion: &Congestion, sack: bool) -> Vec<Settings> {
