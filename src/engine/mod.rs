@@ -28,6 +28,7 @@ mod receive;
 mod runner;
 pub mod slab;
 mod socket;
+mod socket_options;
 mod stack;
 mod time_waits;
 

@@ -143,7 +143,8 @@ impl Recovery {
         self.prr = Prr::begin(flight);
     }
 
-    /// The window that PRR allows after an ACK: see [`Prr::window`].
+    /// The window that PRR allows after an ACK that delivered `delivered` octets, with `pipe` still out;
+    /// `safe` if it moved SND.UNA and showed no further loss.
     pub fn window(
         &mut self,
         delivered: u32,
