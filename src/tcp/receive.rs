@@ -82,7 +82,8 @@ impl Connection {
             if taken < payload.len() {
                 return self.set(Flag::AckNow);
             }
-            fin |= self.take_what_waited(cx);
+            // nothing can follow a FIN: what waits beyond this one is let go with it
+            fin = fin || self.take_what_waited(cx);
         } else {
             arrival.deliver = payload;
             self.rcv_nxt += payload.len() as u32;
