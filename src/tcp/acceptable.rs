@@ -123,7 +123,8 @@ impl Connection {
             return self.challenge(cx);
         }
         let octets = segment.payload.len() as u32;
-        if octets > 0 && (segment.seq + octets).at_or_before(self.rcv_nxt) {
+        // the text of a SYN begins one later, and none of it was taken a first time
+        if octets > 0 && !segment.flags.syn() && (segment.seq + octets).at_or_before(self.rcv_nxt) {
             self.received_twice(segment.seq, segment.seq + octets);
         }
         self.set(Flag::AckNow);
