@@ -15,6 +15,8 @@ mod peer;
 mod scoreboard;
 #[path = "../fuzz/drivers/segments.rs"]
 mod segments;
+#[path = "../fuzz/drivers/watch.rs"]
+mod watch;
 
 use proptest::prelude::*;
 use std::path::Path;

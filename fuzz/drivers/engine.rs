@@ -111,7 +111,7 @@ fn bring_to(peer: &mut Peer, state: u8) {
     let engine = &mut peer.engine;
     match state {
         5 => {}
-        6 => drop(engine.write(conn, &[0x55; 20_000])),
+        6 => peer.write(20_000),
         7 => {
             // out of order and unread
             let octets: Vec<u8> = (10..500).map(|n| octet(at + n)).collect();

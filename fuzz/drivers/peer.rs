@@ -1,11 +1,13 @@
 //! An engine with handles, and a peer that may send it anything.
 
 use super::input::Input;
+use super::watch::{Watch, written};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use lastack::engine::{Config, ConnId, ConnectOptions, Engine, ListenOptions, ListenerId, Sockets};
 use lastack::net::address::Interface;
 use lastack::tcp::KeepAlive;
+use lastack::tcp::congestion::Algorithm;
 use lastack::time::Instant;
 use lastack::wire::ethernet::{self, Ethernet};
 use lastack::wire::ipv4::{Ipv4, Ipv4Header};
@@ -18,6 +20,8 @@ use lastack::wire::{MacAddr, PROTOCOL_TCP, checksum};
 pub const OUR_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 pub const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
 const MTU: usize = 1_500;
+/// The port from which the application connects; others connect to 80.
+const CONNECTED: u16 = 5_000;
 /// The peer's octets count from here: where sequence numbers wrap.
 pub const PEER_ISS: SeqNumber = SeqNumber::new(u32::MAX - 700);
 /// Frames that one step can bring about, with a thousand segments' worth of memory.
@@ -42,8 +46,10 @@ pub struct Peer {
     pub acked: SeqNumber,
     /// The engine's last timestamp.
     pub stamp: u32,
-    /// Octets that the application has read, and whether they were all in their place.
+    /// Octets that the application has read from its last connection, and has written to it.
     pub read: u32,
+    written: u32,
+    pub watch: Watch,
 }
 
 impl Peer {
@@ -82,8 +88,16 @@ impl Peer {
         tcp.send_buffer = 20_000;
         tcp.receive_buffer = 20_000;
         tcp.receive_window = 5_000;
+        let epoch = input.u16();
+        if epoch & 1 != 0 {
+            tcp.congestion = Algorithm::NewReno;
+        }
+        if epoch & 2 != 0 {
+            // windows that cannot be announced to the octet
+            (tcp.receive_buffer, tcp.receive_window) = (700_001, 30_001);
+        }
         let mut engine = Engine::new(config, Sockets).unwrap();
-        let now = Instant::from_millis(u64::from(input.u16()) << 16);
+        let now = Instant::from_millis(u64::from(epoch) << 16);
         engine.poll(now);
         let (local, remote) = if ipv6 {
             ("[2001:db8::1]:80", "[2001:db8::2]:40000")
@@ -105,12 +119,14 @@ impl Peer {
             acked: PEER_ISS,
             stamp: 0,
             read: 0,
+            written: 0,
+            watch: Watch::default(),
         }
     }
 
     /// The application connects to the peer.
     pub fn connect(&mut self) {
-        self.local.set_port(5_000);
+        self.local.set_port(CONNECTED);
         self.remote.set_port(80);
         let options = ConnectOptions { local: Some(self.local), ..ConnectOptions::default() };
         self.handles.extend(self.engine.connect(self.remote, options));
@@ -122,7 +138,7 @@ impl Peer {
             let before = self.handles.len();
             self.handles.extend(self.engine.accept(listener));
             if self.handles.len() > before {
-                self.read = 0; // another connection, from the same first octet on
+                (self.read, self.written) = (0, 0); // another connection, from the first octet on
             }
         }
     }
@@ -156,6 +172,7 @@ impl Peer {
             options: said.options,
             payload: &[],
         };
+        self.watch.peer_sends(&segment, payload, self.nxt);
         let mut bytes = vec![0; 60 + payload.len()];
         let header_len = segment.write_header(&mut bytes);
         bytes.truncate(header_len + payload.len());
@@ -226,14 +243,17 @@ impl Peer {
         let engine = &mut self.engine;
         match input.below(10) {
             0 | 1 => {
-                let len = (input.small() as usize).min(20_000);
-                let _ = engine.write(conn, &vec![0x55; len]);
+                let len = input.small().min(20_000);
+                self.write(len);
             }
             2 | 3 => self.read_all(),
             4 => drop(engine.shutdown(conn)),
             5 => drop(engine.set_nodelay(conn, input.flip())),
             6 => drop(engine.set_cork(conn, input.flip())),
-            7 => drop(engine.write_urgent(conn, &[0x21; 3])),
+            7 => {
+                let octets = [0, 1, 2].map(|n| written(self.written + n));
+                self.written += engine.write_urgent(conn, &octets).unwrap_or(0) as u32;
+            }
             8 => {
                 let linger = [None, Some(Duration::ZERO), Some(Duration::from_secs(2))];
                 let _ = engine.set_linger(conn, linger[usize::from(input.below(3))]);
@@ -246,13 +266,23 @@ impl Peer {
         self.drain();
     }
 
+    /// Writes the next `len` octets of the application's stream, or as many as are taken.
+    pub fn write(&mut self, len: u32) {
+        let Some(&conn) = self.handles.last() else { return };
+        let octets: Vec<u8> = (0..len).map(|n| written(self.written + n)).collect();
+        self.written += self.engine.write(conn, &octets).unwrap_or(0) as u32;
+    }
+
     /// Reads what there is; it must be the peer's octets, in order and without a gap.
     pub fn read_all(&mut self) {
         let mut out = [0; 1_000];
         while let Some(&conn) = self.handles.last()
             && let Ok(len) = self.engine.read(conn, &mut out)
-            && len > 0
         {
+            if len == 0 {
+                self.watch.stream_ends(self.read);
+                break;
+            }
             for byte in &out[..len] {
                 assert_eq!(*byte, octet(PEER_ISS + 1 + self.read), "octet {}", self.read);
                 self.read += 1;
@@ -291,9 +321,18 @@ impl Peer {
         }
         assert!(checksum::tcp_ok(src, dst, payload), "TCP checksum");
         let segment = Segment::parse(payload).unwrap();
-        if segment.flags.rst() {
+        let ours = (segment.src_port, segment.dst_port) == (self.local.port(), self.remote.port());
+        if segment.flags.rst() || !ours || dst != self.remote.ip() {
             return;
         }
+        let info = self.handles.last().map(|conn| self.engine.info(*conn));
+        if let Some(Ok(info)) = info
+            && self.local.port() == CONNECTED
+            && info.state.is_synchronized()
+        {
+            self.watch.scale = info.window_scale.map_or(0, |(_, ours)| ours);
+        }
+        self.watch.engine_sends(&segment);
         let end = segment.seq + segment.seq_len();
         if segment.flags.syn() {
             (self.una, self.nxt) = (segment.seq, end);

@@ -10,6 +10,7 @@ use lastack::wire::tcp::Flags;
 pub fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let mut peer = Peer::new(&mut input);
+    peer.watch.one_stream = true;
     let opened = input.below(3);
     let options = Options {
         mss: Some([1_460, 536, 0, 64][usize::from(input.below(4))]),

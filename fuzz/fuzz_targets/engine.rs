@@ -6,5 +6,7 @@ mod engine;
 mod input;
 #[path = "../drivers/peer.rs"]
 mod peer;
+#[path = "../drivers/watch.rs"]
+mod watch;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| engine::run(bytes));
