@@ -142,3 +142,25 @@ fn a_burst_out_of_order_is_acknowledged_one_by_one() {
     let kinds: Vec<_> = sent.iter().map(|segment| segment.payload.len()).collect();
     assert_eq!(kinds.iter().filter(|len| **len == 0).count(), 2, "{sent:?}");
 }
+
+/// The text of a SYN was not taken, so a SYN that comes again with text repeats nothing.
+#[test]
+fn a_syn_with_text_is_not_reported() {
+    let mut tcp = established();
+    let again = segment::Seg { payload: b"early".to_vec(), ..syn().seq(300) };
+    tcp.receives(again);
+    tcp.sends(ack().seq(101).ack(301).sack(&[]));
+    assert_eq!(tcp.counters().dsack_sent.get(), 0);
+}
+
+/// A FIN that fills the gap ends the stream: what a peer had sent beyond it is let go.
+#[test]
+fn nothing_follows_a_fin_that_fills_the_gap() {
+    let mut tcp = established();
+    tcp.receives(data("beyond").seq(305).ack(101));
+    tcp.sends(ack().seq(101).ack(301).sack(&[(305, 311)]));
+    tcp.receives(segment::Seg { payload: b"last".to_vec(), ..fin().seq(301).ack(101) });
+    tcp.sends(ack().seq(101).ack(306).sack(&[]));
+    tcp.reads("last");
+    tcp.reads_eof();
+}
