@@ -34,7 +34,7 @@ impl Connection {
             news.rtt_us = self.sample_round_trip(cx, segment);
             self.snd_una_advances(cx, ack, arrival);
         }
-        let window_changed = self.update_window(cx, segment);
+        let window_changed = self.update_window(cx, segment, news.acked > 0);
         if was_open && self.snd_wnd == 0 && window_changed.is_some() {
             cx.counters.zero_window.bump();
         }
@@ -82,8 +82,6 @@ impl Connection {
         let bytes = acked.min(self.send.len());
         self.send.consume(cx.pool, bytes as usize);
         self.snd_una = ack;
-        // the right edge stays where it is, unless the segment says otherwise
-        self.snd_wnd = self.snd_wnd.saturating_sub(acked);
         self.snd_nxt = self.snd_nxt.later(ack);
         self.rtt.path_works();
         self.retries = 0;
@@ -108,13 +106,23 @@ impl Connection {
         }
         let echo = segment.options.timestamps.map_or(0, |ts| ts.echo);
         let ms = millis(cx.now).wrapping_add(self.ts_offset).wrapping_sub(echo);
-        if echo == 0 || ms > MOST_MS {
+        if echo == 0 || ms > MOST_MS || self.echoes_the_first(cx, echo) {
             return None;
         }
         if !self.is(Flag::Timing) {
             self.rtt.measured_coarsely(ms);
         }
         Some(ms * 1_000)
+    }
+
+    /// Is this the echo of something from before a retransmission? If that was answered and the
+    /// answer lost, its round trip would have the whole time-out in it, and the next one twice as much.
+    fn echoes_the_first(&self, cx: &Context<'_>, echo: u32) -> bool {
+        if self.recovery == 0 {
+            return self.retries > 0;
+        }
+        let first = cx.recovery.at(self.recovery).first_again_ms;
+        first.is_some_and(|first| (echo.wrapping_sub(first) as i32) < 0)
     }
 
     /// RFC 6298 §5.2 and §5.3, after an ACK for new data.
@@ -140,11 +148,18 @@ impl Connection {
 
     /// RFC 9293 §3.10.7.4: take the window of the newest segment, and say whether it differs; `None` if
     /// the segment is not the newest.
-    fn update_window(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) -> Option<bool> {
+    fn update_window(
+        &mut self,
+        cx: &mut Context<'_>,
+        segment: &Segment<'_>,
+        advances: bool,
+    ) -> Option<bool> {
         if segment.ack.before(self.snd_una) {
             return None; // its window counts from an ACK that is past
         }
-        let newer = self.snd_wl1.before(segment.seq)
+        // an ACK that advances is the newest, though its segment fills a gap behind others
+        let newer = advances
+            || self.snd_wl1.before(segment.seq)
             || (self.snd_wl1 == segment.seq && self.snd_wl2.at_or_before(segment.ack));
         if !newer {
             return None;
@@ -162,7 +177,7 @@ impl Connection {
         }
         self.snd_wnd = window;
         self.max_snd_wnd = self.max_snd_wnd.max(window);
-        self.snd_wl1 = segment.seq;
+        self.snd_wl1 = self.snd_wl1.later(segment.seq);
         self.snd_wl2 = segment.ack;
         Some(changed)
     }

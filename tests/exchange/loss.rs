@@ -302,6 +302,7 @@ fn a_needless_time_out_is_undone() {
     tcp.receives(ack().seq(301).ack(at(1)).echo(3, stamp));
     let after = tcp.engine.info(tcp.conn()).unwrap();
     assert_eq!((after.snd_cwnd, after.snd_ssthresh), (before.snd_cwnd, before.snd_ssthresh));
+    assert_eq!((after.rtt, after.rto), (before.rtt, before.rto), "no round trip lasts a time-out");
     assert_eq!(tcp.counters().spurious_rtos.get(), 1);
 }
 
