@@ -9,7 +9,7 @@ use lastack::wire::tcp::Flags;
 
 pub fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let state = input.below(14);
+    let state = input.below(17);
     let mut peer = Peer::new(&mut input);
     bring_to(&mut peer, state);
     for _ in 0..200 {
@@ -78,7 +78,7 @@ fn application(peer: &mut Peer, input: &mut Input<'_>) {
     peer.application(&mut Input::new(&choice));
 }
 
-/// The eleven states, some of them with data on its way.
+/// The eleven states, some of them with data on its way, lost or held back.
 fn bring_to(peer: &mut Peer, state: u8) {
     let ack = Said::new(Flags::ACK);
     let fin = Said::new(Flags::FIN | Flags::ACK);
@@ -129,6 +129,30 @@ fn bring_to(peer: &mut Peer, state: u8) {
         }
         11 => peer.segment(at, peer.nxt, &fin, &[]), // CLOSE-WAIT
         12 => {
+            // fast recovery: a segment is missing, those behind it are not
+            peer.write(20_000);
+            peer.drain();
+            for n in 2..6 {
+                let mut said = Said::new(Flags::ACK);
+                said.options.sack.push(peer.una + 900, peer.una + n * 900);
+                peer.segment(at, peer.una, &said, &[]);
+            }
+        }
+        13 => {
+            // a window that is shut
+            let shut = Said { window: 0, ..Said::new(Flags::ACK) };
+            peer.segment(at, peer.nxt, &shut, &[]);
+            peer.write(20_000);
+            peer.drain();
+            peer.wait(Duration::from_secs(3));
+        }
+        14 => {
+            // a time-out has everything sent again
+            peer.write(20_000);
+            peer.drain();
+            peer.wait(Duration::from_secs(3));
+        }
+        15 => {
             // LAST-ACK
             peer.segment(at, peer.nxt, &fin, &[]);
             let _ = peer.engine.shutdown(conn);

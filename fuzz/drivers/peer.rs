@@ -6,8 +6,8 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use lastack::engine::{Config, ConnId, ConnectOptions, Engine, ListenOptions, ListenerId, Sockets};
 use lastack::net::address::Interface;
-use lastack::tcp::KeepAlive;
 use lastack::tcp::congestion::Algorithm;
+use lastack::tcp::{KeepAlive, State};
 use lastack::time::Instant;
 use lastack::wire::ethernet::{self, Ethernet};
 use lastack::wire::ipv4::{Ipv4, Ipv4Header};
@@ -44,8 +44,9 @@ pub struct Peer {
     pub nxt: SeqNumber,
     pub una: SeqNumber,
     pub acked: SeqNumber,
-    /// The engine's last timestamp.
+    /// The engine's last timestamp, and the one before.
     pub stamp: u32,
+    pub older_stamp: u32,
     /// Octets that the application has read from its last connection, and has written to it.
     pub read: u32,
     written: u32,
@@ -88,6 +89,7 @@ impl Peer {
         tcp.send_buffer = 20_000;
         tcp.receive_buffer = 20_000;
         tcp.receive_window = 5_000;
+        tcp.fin_wait_2 = Duration::from_secs(2);
         let epoch = input.u16();
         if epoch & 1 != 0 {
             tcp.congestion = Algorithm::NewReno;
@@ -95,6 +97,22 @@ impl Peer {
         if epoch & 2 != 0 {
             // windows that cannot be announced to the octet
             (tcp.receive_buffer, tcp.receive_window) = (700_001, 30_001);
+        }
+        if epoch & 4 != 0 {
+            tcp.quick_acks = 0;
+        }
+        if epoch & 8 != 0 {
+            // one connection may take all the memory there is
+            tcp.send_buffer = 1 << 20;
+            (tcp.receive_buffer, tcp.receive_window) = (1 << 20, 1 << 18);
+            config.limits.reassembly_segments = 64;
+        }
+        if epoch & 16 != 0 {
+            tcp.hystart = false;
+            tcp.initial_window = 2;
+        }
+        if epoch & 32 != 0 {
+            tcp.mss = Some(88);
         }
         let mut engine = Engine::new(config, Sockets).unwrap();
         let now = Instant::from_millis(u64::from(epoch) << 16);
@@ -118,6 +136,7 @@ impl Peer {
             una: zero,
             acked: PEER_ISS,
             stamp: 0,
+            older_stamp: 0,
             read: 0,
             written: 0,
             watch: Watch::default(),
@@ -143,14 +162,11 @@ impl Peer {
         }
     }
 
-    /// Has the last connection seen the peer's SYN?
+    /// Has the last connection seen the peer's SYN, and can no other SYN follow it?
     pub fn is_synchronized(&self) -> bool {
         let state = |conn: &ConnId| self.engine.info(*conn).map(|info| info.state);
         self.engine.connections() > 0
-            && self
-                .handles
-                .last()
-                .is_some_and(|conn| state(conn).is_ok_and(|state| state.is_synchronized()))
+            && self.handles.last().is_some_and(|conn| state(conn).is_ok_and(takes_no_syn))
     }
 
     /// A frame arrives.
@@ -342,8 +358,10 @@ impl Peer {
         if segment.flags.ack() {
             self.acked = segment.ack;
         }
-        if let Some(ts) = segment.options.timestamps {
-            self.stamp = ts.value;
+        if let Some(ts) = segment.options.timestamps
+            && ts.value != self.stamp
+        {
+            (self.older_stamp, self.stamp) = (self.stamp, ts.value);
         }
     }
 
@@ -373,6 +391,10 @@ impl Peer {
         assert_eq!((engine.timers(), engine.memory_in_use()), (0, (0, 0)));
         assert_eq!(engine.recoveries(), 0);
     }
+}
+
+fn takes_no_syn(state: State) -> bool {
+    state.is_synchronized() && state != State::TimeWait
 }
 
 /// What a segment says beside its numbers.

@@ -39,7 +39,10 @@ pub fn run(bytes: &[u8]) {
         }
         match input.below(6) {
             0..=2 => send(&mut peer, &mut input, options.timestamps.is_some(), &mut stamp),
-            3 => peer.wait(Duration::from_micros(u64::from(input.u16()) * 10)),
+            3 => peer.wait(match input.u16() {
+                short @ ..65_000 => Duration::from_micros(u64::from(short) * 10),
+                long => Duration::from_millis(u64::from(long - 64_900) * 100),
+            }),
             4 => peer.application(&mut input),
             _ => {
                 // a plain ACK of all there is
@@ -69,7 +72,7 @@ fn send(peer: &mut Peer, input: &mut Input<'_>, timestamps: bool, stamp: &mut u3
         said.flags = said.flags | Flags::URG;
         said.urgent = input.u16();
     }
-    if choice == 0x0f {
+    if choice == 0x0f || (said.flags.syn() && choice & 2 != 0) {
         said.flags = said.flags.without(Flags::ACK);
     }
     said.window = if choice & 8 == 0 { 20_000 } else { input.u16() };
@@ -96,7 +99,9 @@ fn send(peer: &mut Peer, input: &mut Input<'_>, timestamps: bool, stamp: &mut u3
             1 => *stamp,
             _ => stamp.wrapping_add(input.small()),
         };
-        said.options.timestamps = Some(Timestamps { value: *stamp, echo: peer.stamp });
+        // an older echo answers what was sent before its retransmission
+        let echo = if choice & 4 == 0 { peer.stamp } else { peer.older_stamp };
+        said.options.timestamps = Some(Timestamps { value: *stamp, echo });
     }
     for _ in 0..input.below(5) {
         let start = peer.una + input.small();
