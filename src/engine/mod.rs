@@ -30,6 +30,7 @@ pub mod slab;
 mod socket;
 mod socket_options;
 mod stack;
+mod time_wait;
 mod time_waits;
 
 pub use app::{App, Io};
