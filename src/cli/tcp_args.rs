@@ -12,9 +12,12 @@ use core::time::Duration;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "TCP options")]
 pub struct TcpArgs {
-    /// Maximum segment lifetime; TIME-WAIT lasts twice as long [default: 30s]
-    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    /// Maximum segment lifetime; TIME-WAIT lasts twice as long; 480s at most [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = msl)]
     pub msl: Option<Duration>,
+    /// Maximum segment lifetime towards hosts on the same link [default: that of --msl]
+    #[arg(long, value_name = "TIME", value_parser = msl)]
+    pub msl_on_link: Option<Duration>,
     /// What a 4-tuple in TIME-WAIT may be reused for [default: reuse]
     #[arg(long, value_enum)]
     pub time_wait: Option<TimeWaitArg>,
@@ -127,6 +130,14 @@ fn linger(text: &str) -> Result<Linger, String> {
     }
 }
 
+/// A maximum segment lifetime.
+pub(super) fn msl(text: &str) -> Result<Duration, String> {
+    match units::time(text)? {
+        time if !time.is_zero() && time <= tcp::Config::MAX_MSL => Ok(time),
+        _ => Err("a time above zero and up to 480s is expected, as in 30s".to_owned()),
+    }
+}
+
 /// RFC 5681 §4.2: less than half a second.
 fn delayed_ack(text: &str) -> Result<Duration, String> {
     match units::time(text)? {
@@ -140,6 +151,7 @@ impl TcpArgs {
     pub fn apply(&self, tcp: &mut tcp::Config, limits: &mut Limits) {
         let TcpArgs {
             msl,
+            msl_on_link,
             time_wait,
             rfc1337,
             linger,
@@ -171,6 +183,7 @@ impl TcpArgs {
         }
         let on = |switch: &Option<Switch>| switch.map(|switch| switch == Switch::On);
         set(&mut tcp.msl, *msl);
+        tcp.msl_on_link = msl_on_link.or(tcp.msl_on_link);
         set(
             &mut tcp.time_wait,
             time_wait.map(|policy| match policy {

@@ -79,6 +79,10 @@ impl Config {
         within("send_buffer", self.tcp.send_buffer.into(), 2_048, 1 << 30)?;
         within("receive_buffer", self.tcp.receive_buffer.into(), 2_048, (1 << 30) - 1)?;
         within("receive_window", self.tcp.receive_window.into(), 2_048, 1 << 30)?;
+        for msl in [Some(self.tcp.msl), self.tcp.msl_on_link].into_iter().flatten() {
+            let most = tcp::Config::MAX_MSL.as_millis() as u64;
+            within("msl in milliseconds", msl.as_nanos().div_ceil(1_000_000) as u64, 1, most)?;
+        }
         if let Some(mss) = self.tcp.mss {
             within("mss", mss.into(), 88, 65_495)?;
         }

@@ -94,6 +94,7 @@ impl<A: App> Engine<A> {
         now: Instant,
     ) {
         self.stack.set_now(now);
+        self.stack.arrived += count;
         let mut staged: [Option<Staged>; BATCH] = [const { None }; BATCH];
         for first in (0..count).step_by(BATCH) {
             let batch = &mut staged[..BATCH.min(count - first)];
@@ -111,14 +112,15 @@ impl<A: App> Engine<A> {
         }
     }
 
-    /// Time has passed: fires what is due, and gives the application its turn.
-    pub fn poll(&mut self, now: Instant) {
+    /// Time has passed: fires what is due, and gives the application its turn. Returns how many
+    /// timers of connections fired and entries in TIME-WAIT expired.
+    pub fn poll(&mut self, now: Instant) -> usize {
         self.stack.set_now(now);
         self.stack.poll_neighbours();
-        self.stack.expire_connections();
-        self.stack.expire_time_wait();
+        let fired = self.stack.expire_connections() + self.stack.expire_time_wait();
         self.app.on_poll(&mut self.stack);
         self.settle();
+        fired
     }
 
     /// The next frame to send, or `None` if there is none now.

@@ -1,15 +1,18 @@
 //! Time passes: timers of connections, and 2·MSL. What one poll does is bounded.
 
-use super::flow_table::Kind;
-use super::stack::{EXPIRY_BUDGET, Mark, Stack, context};
+use super::flow_table::{FlowHash, Kind};
+use super::stack::{EXPIRY_BUDGET, EXPIRY_BUDGET_BUSY, Mark, Stack, context, keyed};
+use super::time_waits::{Family, TimeWaits};
+use crate::tcp::time_wait::Addresses;
 use crate::tcp::timers::Expiry;
 use crate::time::Instant;
 use crate::timer::Fate;
+use core::hint::black_box;
 use core::mem;
 
 impl Stack {
-    /// Fires the timers of connections that are due.
-    pub(super) fn expire_connections(&mut self) {
+    /// Fires the timers of connections that are due; returns how many.
+    pub(super) fn expire_connections(&mut self) -> usize {
         let mut due = mem::take(&mut self.due);
         let (now, conns) = (self.now, &mut self.conns);
         let _ = self.wheel.advance(now, EXPIRY_BUDGET, |index| {
@@ -26,10 +29,12 @@ impl Stack {
                 Fate::Later(deadline)
             }
         });
+        let fired = due.len();
         for index in due.drain(..) {
             self.timer_fires(index);
         }
         self.due = due;
+        fired
     }
 
     fn timer_fires(&mut self, index: u32) {
@@ -48,20 +53,47 @@ impl Stack {
         }
     }
 
-    /// Lets go of the TIME-WAIT entries whose 2·MSL is over.
-    pub(super) fn expire_time_wait(&mut self) {
+    /// Lets go of the TIME-WAIT entries whose 2·MSL is over; returns how many. A poll in which segments arrived looks
+    /// at fewer of them, but at more than can have entered in it, so that the load does not wait for
+    /// what is long over, and what is over never piles up.
+    pub(super) fn expire_time_wait(&mut self) -> usize {
+        let arrived = mem::take(&mut self.arrived);
+        let budget = if arrived == 0 { EXPIRY_BUDGET } else { EXPIRY_BUDGET_BUSY.max(2 * arrived) };
+        self.expire_family(Kind::TimeWait4, budget, |all| &mut all.v4)
+            + self.expire_family(Kind::TimeWait6, budget, |all| &mut all.v6)
+    }
+
+    fn expire_family<A: Addresses>(
+        &mut self,
+        kind: Kind,
+        budget: usize,
+        family: impl Fn(&mut TimeWaits) -> &mut Family<A>,
+    ) -> usize {
+        let budget = budget.min(EXPIRY_BUDGET);
         let mut due = mem::take(&mut self.due);
-        let _ = self.time_waits.v4.expire(self.now, EXPIRY_BUDGET, &mut due);
-        for index in due.drain(..) {
-            self.metrics.tcp.tw_expired.bump();
-            self.forget_time_wait(Kind::TimeWait4, index);
-        }
-        let _ = self.time_waits.v6.expire(self.now, EXPIRY_BUDGET, &mut due);
-        for index in due.drain(..) {
-            self.metrics.tcp.tw_expired.bump();
-            self.forget_time_wait(Kind::TimeWait6, index);
+        let entries = family(&mut self.time_waits);
+        let _ = entries.expire(self.now, budget, &self.metrics.time_wait_lag, &mut due);
+        let expired = due.len();
+        if expired > 0 {
+            // all hashes first, so that the lines of the table come in side by side
+            let mut hashes = [FlowHash(0); EXPIRY_BUDGET];
+            let mut lines = 0;
+            for (hash, &index) in hashes.iter_mut().zip(&due) {
+                *hash = keyed(&self.secrets.flows, &entries[index].tuple());
+                lines ^= self.table.touch(*hash);
+            }
+            black_box(lines);
+            for (&hash, &index) in hashes.iter().zip(&due) {
+                let removed = self.table.remove(hash, kind, index);
+                debug_assert!(removed, "a TIME-WAIT entry is in the table");
+                self.metrics.time_wait_left.sub(entries.remove(index));
+            }
+            self.metrics.tcp.tw_expired.add(expired as u64);
+            self.count_time_wait();
+            due.clear();
         }
         self.due = due;
+        expired
     }
 
     /// When the stack has something to do again, if nothing arrives and nobody calls.

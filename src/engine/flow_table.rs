@@ -11,8 +11,8 @@
 //! vain. A bucket counts the entries that had to go past it, so a look-up stops where that count is
 //! zero: nearly always after one line, and removing leaves nothing behind.
 //!
-//! The table is sized once and never moves an entry. It trades the last quarter of its room for
-//! that: sized for n entries it has slots for 4n/3.
+//! The table is sized once and never moves an entry. It trades three sixteenths of its room for
+//! that: sized for n entries it has slots for 16n/13.
 
 use core::fmt;
 
@@ -71,13 +71,13 @@ pub struct FlowTable {
 }
 
 impl FlowTable {
-    /// An empty table that holds `capacity` entries at three quarters of its slots.
+    /// An empty table that holds `capacity` entries at thirteen sixteenths of its slots.
     ///
     /// # Panics
     /// If `capacity` is more than 2^32.
     pub fn new(capacity: usize) -> Self {
         assert!(capacity <= 1 << 32, "a flow table holds at most 2^32 entries, not {capacity}");
-        let buckets = (capacity * 4).div_ceil(SLOTS * 3).max(1);
+        let buckets = (capacity * 16).div_ceil(SLOTS * 13).max(1);
         let words = vec![0u64; buckets * WORDS + WORDS - 1].into_boxed_slice();
         let past_line = words.as_ptr().addr() % LINE_BYTES;
         let first_word = ((LINE_BYTES - past_line) % LINE_BYTES) / size_of::<u64>();

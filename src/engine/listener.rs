@@ -3,7 +3,9 @@
 use super::error::Error;
 use super::stack::{ConnId, Stack};
 use crate::net::address::Cidr;
+use crate::tcp;
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 use std::collections::VecDeque;
 
 /// A listener of an engine.
@@ -17,11 +19,13 @@ pub struct ListenOptions {
     pub backlog: u32,
     /// Bind even if old connections of the port are in TIME-WAIT (SO_REUSEADDR).
     pub reuse_address: bool,
+    /// Maximum segment lifetime for connections of this port, in place of that of the engine.
+    pub msl: Option<Duration>,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        ListenOptions { backlog: 4_096, reuse_address: true }
+        ListenOptions { backlog: 4_096, reuse_address: true, msl: None }
     }
 }
 
@@ -146,14 +150,16 @@ impl Stack {
     /// # Errors
     /// [`Error::AddressInUse`] if there is a listener for that very address, or, without
     /// [`ListenOptions::reuse_address`], an old connection of the port in TIME-WAIT or alive;
-    /// [`Error::AddressNotAvailable`] if the address is not ours; [`Error::Invalid`] for port 0.
+    /// [`Error::AddressNotAvailable`] if the address is not ours; [`Error::Invalid`] for port 0, a
+    /// backlog of 0 or an MSL out of its range.
     pub fn listen(
         &mut self,
         address: SocketAddr,
         options: ListenOptions,
     ) -> Result<ListenerId, Error> {
         let ip = address.ip();
-        if address.port() == 0 || options.backlog == 0 {
+        let bad_msl = options.msl.is_some_and(|msl| msl.is_zero() || msl > tcp::Config::MAX_MSL);
+        if address.port() == 0 || options.backlog == 0 || bad_msl {
             return Err(Error::Invalid);
         }
         let of_family = |cidr: &Cidr| cidr.addr.is_ipv4() == ip.is_ipv4();
@@ -194,7 +200,7 @@ impl Stack {
         let attached = |block: &super::stack::Block| !block.is(super::stack::Mark::Detached);
         let mut alive = self.conns.iter().filter(|(_, block)| attached(block));
         alive.any(|(_, block)| matches(block.tcp.tuple.local_addr()))
-            || self.time_waits.v4.entries.iter().any(|(_, e)| matches(e.tuple().local_addr()))
-            || self.time_waits.v6.entries.iter().any(|(_, e)| matches(e.tuple().local_addr()))
+            || self.time_waits.v4.iter().any(|entry| matches(entry.tuple().local_addr()))
+            || self.time_waits.v6.iter().any(|entry| matches(entry.tuple().local_addr()))
     }
 }

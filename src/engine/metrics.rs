@@ -1,5 +1,6 @@
 //! What an engine counts, shared with whoever wants to read it.
 
+use super::gauges::{Calendar, Lag};
 use crate::tcp::{Counter, Counters, Drops};
 
 /// The counters of one engine. The engine writes, other threads read.
@@ -25,4 +26,8 @@ pub struct Metrics {
     pub time_wait: Counter,
     /// The most entries in TIME-WAIT that there were at a time.
     pub time_wait_peak: Counter,
+    /// How late entries in TIME-WAIT expired, counted from the tick at which their 2·MSL were over.
+    pub time_wait_lag: Lag,
+    /// When the entries in TIME-WAIT expire.
+    pub time_wait_left: Calendar,
 }

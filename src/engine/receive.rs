@@ -189,8 +189,8 @@ impl Stack {
     pub(super) fn look_up(&self, tuple: &Tuple, hash: FlowHash) -> Option<(Kind, u32)> {
         self.table.lookup(hash, |kind, index| match kind {
             Kind::Connection => self.conns[index].tcp.tuple == *tuple,
-            Kind::TimeWait4 => tuple.is_v4() && self.time_waits.v4.entries[index].is_for(tuple),
-            Kind::TimeWait6 => !tuple.is_v4() && self.time_waits.v6.entries[index].is_for(tuple),
+            Kind::TimeWait4 => tuple.is_v4() && self.time_waits.v4[index].is_for(tuple),
+            Kind::TimeWait6 => !tuple.is_v4() && self.time_waits.v6[index].is_for(tuple),
             Kind::SynCache => false,
         })
     }

@@ -58,6 +58,11 @@ impl<P: Port, A: App, C: Clock> Runner<P, A, C> {
         &mut self.port
     }
 
+    /// The clock.
+    pub fn clock(&self) -> &C {
+        &self.clock
+    }
+
     /// The cycles, to be read from another thread.
     pub fn cycles(&self) -> &Arc<Cycles> {
         &self.cycles
@@ -78,7 +83,7 @@ impl<P: Port, A: App, C: Clock> Runner<P, A, C> {
         if received > 0 {
             engine.input_burst(received, |index| port.rx_frame(index), now);
         }
-        engine.poll(now);
+        let fired = engine.poll(now);
         let mut sent = 0;
         while let Some(room) = port.tx_room() {
             let Some((len, offload)) = engine.output_into(room, self.offload) else { break };
@@ -86,7 +91,7 @@ impl<P: Port, A: App, C: Clock> Runner<P, A, C> {
             sent += 1;
         }
         port.tx_flush();
-        let worked = received + sent > 0;
+        let worked = received + sent + fired > 0;
         let ended = self.clock.cycles();
         self.cycles.total.add(ended.wrapping_sub(self.turn_ended));
         self.turn_ended = ended;

@@ -7,8 +7,12 @@ use super::output::Bare;
 use super::stack::{ConnId, Mark, Stack, context, keyed};
 use crate::tcp::isn::isn;
 use crate::tcp::{CloseReason, Connection, Flag, State, Tuple, ephemeral};
+use crate::wire::seq::SeqNumber;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
+
+/// How many ports are looked at for a free one before one in TIME-WAIT is opened again.
+const PORTS_LOOKED_AT: usize = 16;
 
 /// The application of an engine that is used through handles: it keeps what arrives until it is
 /// read, and connections until they are closed.
@@ -118,17 +122,22 @@ impl Stack {
         if self.conns.len() as u32 >= self.conns.limit() {
             return Err(Error::NoBuffers);
         }
-        let tuple = match options.local.map_or(0, |local| local.port()) {
+        let (tuple, old) = match options.local.map_or(0, |local| local.port()) {
             0 => self.free_tuple(local_ip, remote)?,
             port => {
                 let tuple = Tuple::new(SocketAddr::new(local_ip, port), remote);
-                if self.look_up(&tuple, self.hash(&tuple)).is_some() {
-                    return Err(Error::AddressInUse);
-                }
-                tuple
+                let old = match self.look_up(&tuple, self.hash(&tuple)) {
+                    None => None,
+                    Some(found) if self.may_take_over(found) => Some(self.take_over(found)),
+                    Some(_) => return Err(Error::AddressInUse),
+                };
+                (tuple, old)
             }
         };
-        let iss = isn(self.now, keyed(&self.secrets.sequence, &tuple).0 as u32);
+        let iss = match old {
+            None => isn(self.now, keyed(&self.secrets.sequence, &tuple).0 as u32),
+            Some(snd_nxt) => self.isn_beyond(&tuple, snd_nxt),
+        };
         let tcp = Connection::open(&self.birth(tuple, iss), &self.config);
         let index = self.admit(tcp, self.hash(&tuple)).ok_or(Error::NoBuffers)?;
         self.conns[index].user = options.user;
@@ -137,19 +146,37 @@ impl Stack {
         Ok(self.id_of(index))
     }
 
-    /// A 4-tuple to this remote end that nothing is known of (RFC 6056 §3.3.3). In TIME-WAIT it is
-    /// known, so no port comes back before its 2·MSL are over.
-    fn free_tuple(&mut self, local: IpAddr, remote: SocketAddr) -> Result<Tuple, Error> {
+    /// A 4-tuple to this remote end that nothing is known of (RFC 6056 §3.3.3). Those in TIME-WAIT
+    /// are known; if a stretch of ports holds nothing free, the first of them that may be opened
+    /// again is taken over, and with it comes the sequence number of its old incarnation.
+    fn free_tuple(
+        &mut self,
+        local: IpAddr,
+        remote: SocketAddr,
+    ) -> Result<(Tuple, Option<SeqNumber>), Error> {
         let destination = Tuple::new(SocketAddr::new(local, 0), remote);
         let offset = keyed(&self.secrets.ports, &destination).0 as u32;
+        let mut over = None;
         for (step, port) in ephemeral::candidates(offset, self.next_port).enumerate() {
             let tuple = Tuple { local_port: port, ..destination };
-            if self.look_up(&tuple, self.hash(&tuple)).is_none() {
-                self.next_port = self.next_port.wrapping_add(step as u32 + 1);
-                return Ok(tuple);
+            let next = self.next_port.wrapping_add(step as u32 + 1);
+            match self.look_up(&tuple, self.hash(&tuple)) {
+                None => {
+                    self.next_port = next;
+                    return Ok((tuple, None));
+                }
+                Some(found) if over.is_none() && self.may_take_over(found) => {
+                    over = Some((tuple, found, next));
+                }
+                Some(_) => {}
+            }
+            if over.is_some() && step >= PORTS_LOOKED_AT {
+                break;
             }
         }
-        Err(Error::AddressNotAvailable)
+        let (tuple, found, next) = over.ok_or(Error::AddressNotAvailable)?;
+        self.next_port = next;
+        Ok((tuple, Some(self.take_over(found))))
     }
 
     /// Takes the oldest connection that a listener has ready.

@@ -1,13 +1,14 @@
 //! The stack: connections, tables, timers and addresses of one engine, and what the parts share.
 
 use super::config::{Config, ConfigError, Limits};
+use super::error::Error;
 use super::flow_hash::FlowKey;
 use super::flow_table::{FlowHash, FlowTable, Kind};
 use super::frame::ControlQueue;
 use super::listener::{ListenerId, Listeners};
 use super::metrics::Metrics;
 use super::slab::Slab;
-use super::time_waits::TimeWaits;
+use super::time_waits::{Family, TimeWaits};
 use crate::net::frame::Link;
 use crate::net::neighbour::{NeighbourConfig, NeighbourId, Neighbours};
 use crate::net::route::Routes;
@@ -15,6 +16,7 @@ use crate::tcp;
 use crate::tcp::buffer::{CHUNK_BYTES, Pool};
 use crate::tcp::reassembly::ReassemblyPool;
 use crate::tcp::recovery::RecoveryPool;
+use crate::tcp::time_wait::{PairV4, PairV6};
 use crate::tcp::{CloseReason, Connection, Tuple};
 use crate::time::Instant;
 use crate::timer::Wheel;
@@ -141,6 +143,8 @@ const TICK_SHIFT: u32 = 20;
 const WHEEL_SLOTS: u32 = 1 << 12;
 /// Entries of the wheel that one poll looks at.
 pub(super) const EXPIRY_BUDGET: usize = 256;
+/// Entries in TIME-WAIT that a poll looks at in which segments arrived.
+pub(super) const EXPIRY_BUDGET_BUSY: usize = 32;
 
 /// The stack of one engine: all but the application.
 ///
@@ -178,6 +182,8 @@ pub struct Stack {
     pub(super) ready: VecDeque<(u32, u32)>,
     /// Keys that came out of a wheel.
     pub(super) due: Vec<u32>,
+    /// Frames that have arrived since the last poll.
+    pub(super) arrived: usize,
     /// Octets at the front of what a connection has kept that its application is being offered
     /// right now, with the connection's index. Closing meanwhile does not leave them unread.
     pub(super) offered: Option<(u32, u32)>,
@@ -242,6 +248,7 @@ impl Stack {
             waiting: Vec::new(),
             ready: VecDeque::new(),
             due: Vec::with_capacity(EXPIRY_BUDGET),
+            arrived: 0,
             offered: None,
             next_generation: 1,
             next_port: 0,
@@ -275,9 +282,17 @@ impl Stack {
         &self.limits
     }
 
-    /// Sets the maximum segment lifetime for connections that enter TIME-WAIT from now on.
-    pub fn set_msl(&mut self, msl: Duration) {
+    /// Sets the maximum segment lifetime for connections that enter TIME-WAIT from now on, and for
+    /// 2·MSL that begin anew.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is zero or longer than [`Config::MAX_MSL`](tcp::Config::MAX_MSL).
+    pub fn set_msl(&mut self, msl: Duration) -> Result<(), Error> {
+        if msl.is_zero() || msl > tcp::Config::MAX_MSL {
+            return Err(Error::Invalid);
+        }
         self.config.msl = msl;
+        Ok(())
     }
 
     /// Connections that there are, those that wait for the application to let go included.
@@ -290,15 +305,11 @@ impl Stack {
         self.time_waits.len()
     }
 
-    /// Octets that one TIME-WAIT entry takes over IPv4: the entry, its place in the wheel and in the
-    /// flow table.
-    pub fn time_wait_bytes_per_entry(&self) -> usize {
-        let limit = self.limits.max_time_wait as usize;
-        let families = 2;
-        let table = self.table.memory_bytes() / self.table.capacity().max(1);
-        let wide = size_of::<tcp::time_wait::TimeWait<tcp::time_wait::PairV6>>();
-        let narrow = size_of::<tcp::time_wait::TimeWait<tcp::time_wait::PairV4>>();
-        (self.time_waits.memory_bytes() / limit - wide + narrow) / families + table
+    /// Octets that one TIME-WAIT entry takes, over IPv4 and over IPv6: the entry, its link in the
+    /// wheel and its slot of the flow table, rounded up.
+    pub fn time_wait_bytes_per_entry(&self) -> (usize, usize) {
+        let slot = self.table.memory_bytes().div_ceil(self.table.capacity().max(1));
+        (Family::<PairV4>::entry_bytes() + slot, Family::<PairV6>::entry_bytes() + slot)
     }
 
     /// Timers that are filed.

@@ -1,13 +1,14 @@
 //! TIME-WAIT in the stack: how it is entered, what it answers, how it is left.
 
 use super::flow_table::Kind;
+use super::gauges::Calendar;
 use super::output::Bare;
 use super::receive::Staged;
 use super::stack::{Mark, Stack, keyed};
 use super::time_waits::Family;
 use crate::tcp::isn::isn_after;
-use crate::tcp::time_wait::{Addresses, TimeWait, Verdict};
-use crate::tcp::{CloseReason, Counters, Flag, State, TimeWaitPolicy};
+use crate::tcp::time_wait::{Addresses, Farewell, ReopenBy, Verdict};
+use crate::tcp::{CloseReason, Config, Counters, Flag, State, TimeWaitPolicy, Tuple};
 use crate::time::Instant;
 use crate::wire::options::Timestamps;
 use crate::wire::seq::SeqNumber;
@@ -22,9 +23,9 @@ impl Stack {
         tcp.stop_timers();
         tcp.state = State::TimeWait;
         if owes_ack {
-            let bare =
-                last_ack(&TimeWait::<crate::tcp::time_wait::PairV6>::new(&farewell, 0), self.now);
-            self.send_bare_for(index, &bare);
+            let Farewell { snd_nxt: seq, rcv_nxt: ack, window, ts_recent, .. } = farewell;
+            let last = LastAck { seq, ack, window, ts_recent };
+            self.send_bare_for(index, &self.last_ack(&farewell.tuple, &last));
         }
         if self.config.time_wait != TimeWaitPolicy::Off {
             self.file_time_wait(index, &farewell);
@@ -32,18 +33,20 @@ impl Stack {
         self.finish(index, CloseReason::Finished);
     }
 
-    fn file_time_wait(&mut self, index: u32, farewell: &crate::tcp::time_wait::Farewell) {
+    fn file_time_wait(&mut self, index: u32, farewell: &Farewell) {
         self.metrics.tcp.tw_entered.bump();
         if self.time_waits.is_full() {
             self.recycle_oldest(farewell.tuple.is_v4());
         }
-        let until = self.now + self.config.msl * 2;
-        let entry = if farewell.tuple.is_v4() {
-            self.time_waits.v4.enter(farewell, until).map(|entry| (Kind::TimeWait4, entry))
+        let (now, until) = (self.now, self.end_of_time_wait(&farewell.tuple));
+        let (entry, deadline) = if farewell.tuple.is_v4() {
+            let Some(entry) = self.time_waits.v4.enter(farewell, now, until) else { return };
+            ((Kind::TimeWait4, entry), self.time_waits.v4[entry].deadline)
         } else {
-            self.time_waits.v6.enter(farewell, until).map(|entry| (Kind::TimeWait6, entry))
+            let Some(entry) = self.time_waits.v6.enter(farewell, now, until) else { return };
+            ((Kind::TimeWait6, entry), self.time_waits.v6[entry].deadline)
         };
-        let Some(entry) = entry else { return };
+        self.metrics.time_wait_left.add(deadline);
         let hash = self.hash(&farewell.tuple);
         let replaced = self.table.replace(hash, (Kind::Connection, index), entry);
         debug_assert!(replaced, "a connection that is not detached is in the table");
@@ -52,20 +55,31 @@ impl Stack {
         self.count_time_wait();
     }
 
-    fn count_time_wait(&self) {
+    /// When 2·MSL that begin now are over for this 4-tuple: the listener's MSL goes before that for
+    /// hosts on the link, and that before the one for all.
+    fn end_of_time_wait(&self, tuple: &Tuple) -> Instant {
+        let listener = self.listeners.find(tuple.local.to_std(), tuple.local_port);
+        let of_listener =
+            listener.and_then(|id| self.listeners.get(id)).and_then(|found| found.options.msl);
+        let on_link = || {
+            let msl = self.config.msl_on_link?;
+            self.routes.is_neighbour(tuple.remote.to_std()).then_some(msl)
+        };
+        self.now + of_listener.or_else(on_link).unwrap_or(self.config.msl) * 2
+    }
+
+    pub(super) fn count_time_wait(&self) {
         let waiting = self.time_waits.len() as u64;
-        let gauge = &self.metrics.time_wait;
-        gauge.add(waiting.wrapping_sub(gauge.get()));
+        self.metrics.time_wait.set(waiting);
         self.metrics.time_wait_peak.raise_to(waiting);
     }
 
     /// The limit is reached: the oldest entry gives way, of this family if it has any.
     fn recycle_oldest(&mut self, ipv4: bool) {
-        let v4 = |stack: &Stack| stack.time_waits.v4.oldest().map(|i| (Kind::TimeWait4, i));
-        let v6 = |stack: &Stack| stack.time_waits.v6.oldest().map(|i| (Kind::TimeWait6, i));
-        let oldest =
-            if ipv4 { v4(self).or_else(|| v6(self)) } else { v6(self).or_else(|| v4(self)) };
-        if let Some((kind, index)) = oldest {
+        let (all, now) = (&mut self.time_waits, self.now);
+        let v4 = all.v4.oldest(now).map(|index| (Kind::TimeWait4, index));
+        let v6 = all.v6.oldest(now).map(|index| (Kind::TimeWait6, index));
+        if let Some((kind, index)) = if ipv4 { v4.or(v6) } else { v6.or(v4) } {
             self.metrics.tcp.tw_recycled.bump();
             self.forget_time_wait(kind, index);
         }
@@ -74,16 +88,17 @@ impl Stack {
     /// Removes a TIME-WAIT entry that is filed in the wheel.
     pub(super) fn forget_time_wait(&mut self, kind: Kind, index: u32) {
         let tuple = match kind {
-            Kind::TimeWait4 => self.time_waits.v4.entries[index].tuple(),
-            _ => self.time_waits.v6.entries[index].tuple(),
+            Kind::TimeWait4 => self.time_waits.v4[index].tuple(),
+            _ => self.time_waits.v6[index].tuple(),
         };
         let hash = self.hash(&tuple);
         let removed = self.table.remove(hash, kind, index);
         debug_assert!(removed, "a TIME-WAIT entry is in the table");
-        match kind {
+        let deadline = match kind {
             Kind::TimeWait4 => self.time_waits.v4.remove(index),
             _ => self.time_waits.v6.remove(index),
-        }
+        };
+        self.metrics.time_wait_left.sub(deadline);
         self.count_time_wait();
     }
 
@@ -95,93 +110,173 @@ impl Stack {
         staged: &Staged,
         segment: &Segment<'_>,
     ) {
-        let until = self.now + self.config.msl * 2;
-        let (config, counters, now) = (&self.config, &self.metrics.tcp, self.now);
-        let found = match kind {
-            Kind::TimeWait4 => {
-                let family = &mut self.time_waits.v4;
-                judge(family, index, segment, config, counters, until, now)
-            }
-            _ => {
-                let family = &mut self.time_waits.v6;
-                judge(family, index, segment, config, counters, until, now)
-            }
+        let until = self.end_of_time_wait(&staged.tuple);
+        let asked = Asked { segment, config: &self.config, counters: &self.metrics.tcp, until };
+        let (calendar, now) = (&self.metrics.time_wait_left, self.now);
+        let (outcome, last) = match kind {
+            Kind::TimeWait4 => asked.of(&mut self.time_waits.v4, index, now, calendar),
+            _ => asked.of(&mut self.time_waits.v6, index, now, calendar),
         };
-        match found {
+        match outcome {
             Outcome::Nothing => {}
-            Outcome::Answer(bare) => self.send_bare(&staged.tuple, staged.from, &bare),
+            Outcome::Answer => {
+                let ack = self.last_ack(&staged.tuple, &last);
+                self.send_bare(&staged.tuple, staged.from, &ack);
+            }
             Outcome::Kill => self.forget_time_wait(kind, index),
-            Outcome::Reopen { old_snd_nxt, otherwise } => {
-                let local = staged.tuple.local.to_std();
-                match self.listeners.find(local, staged.tuple.local_port) {
-                    Some(listener) if !self.backlog_is_full(listener) => {
-                        self.metrics.tcp.tw_reused.bump();
-                        self.forget_time_wait(kind, index);
-                        let hash = keyed(&self.secrets.sequence, &staged.tuple).0 as u32;
-                        let iss = isn_after(self.now, hash, old_snd_nxt);
-                        self.open_passive(listener, staged, segment, iss);
-                    }
-                    Some(_) => self.metrics.tcp.listen_overflows.bump(),
-                    None => self.send_bare(&staged.tuple, staged.from, &otherwise),
+            Outcome::Reopen(reason) => self.reopen(kind, index, reason, staged, segment, &last),
+        }
+    }
+
+    /// A new incarnation begins (RFC 6191, RFC 9293 §3.6.1 MAY-2), from a sequence number above all
+    /// of the old one. If nobody listens any more, the SYN is answered as any old segment.
+    fn reopen(
+        &mut self,
+        kind: Kind,
+        index: u32,
+        reason: ReopenBy,
+        staged: &Staged,
+        syn: &Segment<'_>,
+        last: &LastAck,
+    ) {
+        let tuple = &staged.tuple;
+        let counters = &self.metrics.tcp;
+        match self.listeners.find(tuple.local.to_std(), tuple.local_port) {
+            Some(listener) if !self.backlog_is_full(listener) => {
+                counters.tw_reused.bump();
+                match reason {
+                    ReopenBy::Timestamp => counters.tw_reused_timestamp.bump(),
+                    ReopenBy::Sequence => counters.tw_reused_sequence.bump(),
                 }
+                self.forget_time_wait(kind, index);
+                let iss = self.isn_beyond(tuple, last.seq);
+                self.open_passive(listener, staged, syn, iss);
+            }
+            Some(_) => counters.listen_overflows.bump(),
+            None => {
+                let ack = self.last_ack(tuple, last);
+                self.send_bare(tuple, staged.from, &ack);
             }
         }
     }
+
+    /// Is this an entry in TIME-WAIT whose 4-tuple we may open again ourselves?
+    pub(super) fn may_take_over(&self, (kind, index): (Kind, u32)) -> bool {
+        match kind {
+            Kind::TimeWait4 => self.time_waits.v4[index].may_be_opened(self.now, &self.config),
+            Kind::TimeWait6 => self.time_waits.v6[index].may_be_opened(self.now, &self.config),
+            Kind::Connection | Kind::SynCache => false,
+        }
+    }
+
+    /// We open a 4-tuple again ourselves: its entry goes, and what comes back is the sequence number
+    /// that the new incarnation is to go beyond.
+    pub(super) fn take_over(&mut self, (kind, index): (Kind, u32)) -> SeqNumber {
+        let snd_nxt = match kind {
+            Kind::TimeWait4 => self.time_waits.v4[index].snd_nxt,
+            _ => self.time_waits.v6[index].snd_nxt,
+        };
+        self.metrics.tcp.tw_reused.bump();
+        self.metrics.tcp.tw_reused_active.bump();
+        self.forget_time_wait(kind, index);
+        snd_nxt
+    }
+
+    /// The initial sequence number for a 4-tuple whose old incarnation had sent up to `snd_nxt`.
+    pub(super) fn isn_beyond(&self, tuple: &Tuple, snd_nxt: SeqNumber) -> SeqNumber {
+        isn_after(self.now, keyed(&self.secrets.sequence, tuple).0 as u32, snd_nxt)
+    }
+
+    /// The last ACK of a connection, again.
+    fn last_ack(&self, tuple: &Tuple, last: &LastAck) -> Bare {
+        let stamp = |echo| {
+            let millis = (self.now.nanos() / 1_000_000) as u32;
+            Timestamps { value: millis.wrapping_add(self.timestamp_offset(tuple)), echo }
+        };
+        Bare {
+            seq: last.seq,
+            ack: Some(last.ack),
+            flags: Flags::ACK,
+            window: last.window,
+            timestamps: last.ts_recent.map(stamp),
+        }
+    }
+}
+
+/// What the last ACK of a connection says, but for our timestamp.
+struct LastAck {
+    seq: SeqNumber,
+    ack: SeqNumber,
+    window: u16,
+    ts_recent: Option<u32>,
 }
 
 /// What the stack has to do about a segment for TIME-WAIT.
 enum Outcome {
     Nothing,
-    Answer(Bare),
+    Answer,
     Kill,
-    /// Open a new incarnation, or if nobody listens answer as to any old segment.
-    Reopen {
-        old_snd_nxt: SeqNumber,
-        otherwise: Bare,
-    },
+    Reopen(ReopenBy),
 }
 
-fn judge<A: Addresses>(
-    family: &mut Family<A>,
-    index: u32,
-    segment: &Segment<'_>,
-    config: &crate::tcp::Config,
-    counters: &Counters,
+/// A segment that arrived for an entry, and what judging it takes.
+struct Asked<'a> {
+    segment: &'a Segment<'a>,
+    config: &'a Config,
+    counters: &'a Counters,
     until: Instant,
-    now: Instant,
-) -> Outcome {
-    let entry = &family.entries[index];
-    let answer = last_ack(entry, now);
-    match entry.judge(segment, config) {
-        Verdict::Ignore => Outcome::Nothing,
-        Verdict::IgnoreReset => {
-            counters.tw_rst_ignored.bump();
-            Outcome::Nothing
-        }
-        Verdict::Ack => Outcome::Answer(answer),
-        Verdict::AckAndRestart => {
-            if segment.flags.fin() {
-                counters.tw_fin_reacked.bump();
-            }
-            family.restart(index, until);
-            Outcome::Answer(answer)
-        }
-        Verdict::Reopen => Outcome::Reopen { old_snd_nxt: entry.snd_nxt, otherwise: answer },
-        Verdict::Kill => {
-            counters.tw_killed.bump();
-            Outcome::Kill
-        }
-    }
 }
 
-/// The last ACK of a connection, again.
-fn last_ack<A: Addresses>(entry: &TimeWait<A>, now: Instant) -> Bare {
-    let value = ((now.nanos() / 1_000_000) as u32).wrapping_add(entry.ts_offset);
-    Bare {
-        seq: entry.snd_nxt,
-        ack: Some(entry.rcv_nxt),
-        flags: Flags::ACK,
-        window: entry.window,
-        timestamps: entry.timestamps.then_some(Timestamps { value, echo: entry.ts_recent }),
+impl Asked<'_> {
+    fn of<A: Addresses>(
+        &self,
+        family: &mut Family<A>,
+        index: u32,
+        now: Instant,
+        calendar: &Calendar,
+    ) -> (Outcome, LastAck) {
+        let counters = self.counters;
+        let entry = &mut family[index];
+        let last = LastAck {
+            seq: entry.snd_nxt,
+            ack: entry.rcv_nxt,
+            window: entry.window,
+            ts_recent: entry.ts_recent(),
+        };
+        let verdict = entry.judge(self.segment, self.config);
+        let limited = matches!(verdict, Verdict::Ack | Verdict::AckAndRestart);
+        let withheld = limited && !entry.may_acknowledge(now, self.config.challenge_acks_per_s);
+        if withheld {
+            counters.tw_ack_skipped.bump();
+        }
+        if verdict == Verdict::AckFin {
+            entry.acknowledges_fin(now);
+            counters.tw_fin_reacked.bump();
+        }
+        if matches!(verdict, Verdict::AckFin | Verdict::AckAndRestart) {
+            counters.tw_restarted.bump();
+            let (old, new) = family.restart(index, now, self.until);
+            calendar.sub(old);
+            calendar.add(new);
+        }
+        let outcome = match verdict {
+            Verdict::Ignore => Outcome::Nothing,
+            Verdict::IgnoreReset => {
+                counters.tw_rst_ignored.bump();
+                Outcome::Nothing
+            }
+            Verdict::Ack | Verdict::AckAndRestart if withheld => Outcome::Nothing,
+            Verdict::Ack if self.segment.flags.syn() => {
+                counters.tw_refused.bump();
+                Outcome::Answer
+            }
+            Verdict::Ack | Verdict::AckAndRestart | Verdict::AckFin => Outcome::Answer,
+            Verdict::Reopen(reason) => Outcome::Reopen(reason),
+            Verdict::Kill => {
+                counters.tw_killed.bump();
+                Outcome::Kill
+            }
+        };
+        (outcome, last)
     }
 }

@@ -10,6 +10,7 @@
 
 use super::histogram::Summary;
 use super::rate::{Totals, per_second, ratio};
+use crate::tcp::TimeWaitPolicy;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -194,8 +195,11 @@ impl Cycles {
 }
 
 /// TIME-WAIT over the whole run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TimeWait {
+    /// What was done with a 4-tuple in TIME-WAIT.
+    #[serde(default)]
+    pub policy: TimeWaitPolicy,
     /// Entries at the end.
     pub current: u64,
     /// Most entries at one time.
@@ -204,7 +208,7 @@ pub struct TimeWait {
     pub entered: u64,
     /// Entries whose 2·MSL ran out.
     pub expired: u64,
-    /// Entries reopened by an acceptable SYN (RFC 6191).
+    /// Entries that gave way to a new incarnation (RFC 6191), either way.
     pub reused: u64,
     /// Entries given up because the limit was reached.
     pub recycled: u64,
@@ -214,6 +218,30 @@ pub struct TimeWait {
     pub fin_reacked: u64,
     /// Memory of one IPv4 entry in octets, its table slot and wheel link included.
     pub bytes_per_entry: u64,
+    /// Memory of one IPv6 entry in octets, its table slot and wheel link included.
+    #[serde(default)]
+    pub bytes_per_entry_ipv6: u64,
+    /// Entries that were overdue at the end, by more than 134 ms.
+    #[serde(default)]
+    pub backlog: u64,
+    /// How late entries expired, in nanoseconds: 99 of 100 were not later than this.
+    #[serde(default)]
+    pub lag_p99: u64,
+    /// How late the latest expired, in nanoseconds.
+    #[serde(default)]
+    pub lag_max: u64,
+    /// Entries at the end by the time that they had left, those with the least first.
+    #[serde(default)]
+    pub left: Vec<TimeLeft>,
+}
+
+/// Entries with less time left than this, and not less than that of the row before.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimeLeft {
+    /// Seconds; `None` = no bound.
+    pub below_s: Option<f64>,
+    /// Entries.
+    pub entries: u64,
 }
 
 /// Half-open connections over the whole run.

@@ -3,8 +3,10 @@
 use super::histogram::{Summary, human_ns};
 use super::rate::{Totals, human, per_second};
 use super::report::{
-    Bytes, Connections, Cycles, LoopbackSide, Pacing, Packets, Report, Requests, Side, TimeWait,
+    Bytes, Connections, Cycles, LoopbackSide, Pacing, Packets, Report, Requests, Side, TimeLeft,
+    TimeWait,
 };
+use crate::tcp::TimeWaitPolicy;
 use core::fmt::Write;
 use core::time::Duration;
 
@@ -168,11 +170,7 @@ fn sides(out: &mut String, indent: &str, side: &Side) {
         *tsc_hz as f64 / 1e9
     );
     row(out, &named("cycles"), &text);
-    let TimeWait { current, peak, entered, expired, reused, recycled, .. } = time_wait;
-    if *entered > 0 {
-        let text = format!(
-            "entered {entered}  now {current}  peak {peak}  expired {expired}  reused {reused}  recycled {recycled}"
-        );
+    for text in time_wait_rows(time_wait) {
         row(out, &named("time-wait"), &text);
     }
     for (name, counts) in [("drops", drops), ("tcp", tcp)] {
@@ -185,6 +183,38 @@ fn sides(out: &mut String, indent: &str, side: &Side) {
             row(out, &named(name), &text.join("  "));
         }
     }
+}
+
+/// What there is to say of TIME-WAIT, if there was any, or if there could be none.
+pub fn time_wait_rows(of: &TimeWait) -> Vec<String> {
+    if of.policy == TimeWaitPolicy::Off {
+        return vec!["OFF: no real TCP is without, so these are figures of a benchmark".to_owned()];
+    }
+    if of.entered == 0 {
+        return Vec::new();
+    }
+    let TimeWait { current, peak, entered, expired, reused, recycled, bytes_per_entry, .. } = of;
+    let mut rows = vec![
+        format!(
+            "entered {entered}  now {current}  peak {peak}  expired {expired}  reused {reused}  recycled {recycled}"
+        ),
+        format!(
+            "{bytes_per_entry} octets an entry (IPv6 {})  {:.1} MB at the peak  overdue {}  late p99 {}  max {}",
+            of.bytes_per_entry_ipv6,
+            (peak * bytes_per_entry) as f64 / 1e6,
+            of.backlog,
+            human_ns(of.lag_p99 as f64),
+            human_ns(of.lag_max as f64),
+        ),
+    ];
+    if !of.left.is_empty() {
+        let each = of.left.iter().map(|TimeLeft { below_s, entries }| match below_s {
+            Some(seconds) => format!("under {seconds} s {entries}"),
+            None => format!("more {entries}"),
+        });
+        rows.push(format!("time left: {}", each.collect::<Vec<_>>().join("  ")));
+    }
+    rows
 }
 
 #[cfg(test)]

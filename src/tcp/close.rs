@@ -112,7 +112,6 @@ impl Connection {
             window: self.window_field(config) as u16,
             scale: self.rcv_scale,
             ts_recent: self.is(Flag::Timestamps).then_some(self.ts_recent),
-            ts_offset: self.ts_offset,
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use super::congestion::Algorithm;
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// What to do with a 4-tuple that is in TIME-WAIT.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TimeWaitPolicy {
     /// Wait for the whole 2·MSL; a new SYN is only answered by an ACK.
     Strict,
@@ -40,6 +42,8 @@ pub struct Config {
     /// Maximum segment lifetime; TIME-WAIT lasts twice as long (RFC 9293 §3.4.2 says 2 minutes,
     /// Linux and the BSDs wait 60 s in all, hence 30 s).
     pub msl: Duration,
+    /// Maximum segment lifetime towards hosts on the same link, in place of the other one.
+    pub msl_on_link: Option<Duration>,
     /// What a 4-tuple in TIME-WAIT may be reused for.
     pub time_wait: TimeWaitPolicy,
     /// Ignore RST in TIME-WAIT (RFC 1337 §3, its fix F1).
@@ -108,6 +112,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             msl: Duration::from_secs(30),
+            msl_on_link: None,
             time_wait: TimeWaitPolicy::Reuse,
             rfc1337: true,
             rto_min: Duration::from_millis(200),
@@ -142,6 +147,9 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The longest maximum segment lifetime: four times that of RFC 9293 §3.4.2.
+    pub const MAX_MSL: Duration = Duration::from_secs(480);
+
     /// The window scale to offer: the smallest with which the receive buffer can be announced, at
     /// most 14 (RFC 7323 §2.3).
     pub fn scale_for_buffer(&self) -> u8 {

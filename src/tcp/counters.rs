@@ -28,6 +28,12 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
     }
 
+    /// Sets the total, for gauges.
+    #[inline]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
     /// Raises the total to `value` if it is below: a high-water mark.
     #[inline]
     pub fn raise_to(&self, value: u64) {
@@ -167,8 +173,20 @@ counters! {
         tw_entered = "TimeWaitEntered",
         /// TIME-WAIT entries whose 2·MSL ran out.
         tw_expired = "TW",
-        /// TIME-WAIT entries reopened by an acceptable SYN (RFC 6191, RFC 9293 §3.10.7.4).
+        /// TIME-WAIT entries that gave way to a new incarnation before their time, either way.
         tw_reused = "TWRecycled",
+        /// Of these, those reopened by a SYN with a later timestamp (RFC 6191).
+        tw_reused_timestamp = "TimeWaitReusedTimestamp",
+        /// Of these, those reopened by a SYN with a higher sequence number (RFC 9293 §3.6.1 MAY-2).
+        tw_reused_sequence = "TimeWaitReusedSequence",
+        /// Of these, those that we opened again ourselves, no port being free (RFC 6191).
+        tw_reused_active = "TimeWaitReusedActive",
+        /// SYNs that could not reopen an entry and were acknowledged.
+        tw_refused = "TimeWaitReuseRefused",
+        /// Segments for entries that were not acknowledged, by the limit of the entry.
+        tw_ack_skipped = "TCPACKSkippedTimeWait",
+        /// Times that 2·MSL began anew.
+        tw_restarted = "TimeWaitRestarted",
         /// TIME-WAIT entries given up, oldest first, because the limit was reached.
         tw_recycled = "TimeWaitRecycled",
         /// RSTs that TIME-WAIT ignored (RFC 1337).

@@ -6,6 +6,7 @@
 use super::acceptable::in_window;
 use super::config::{Config, TimeWaitPolicy};
 use super::tuple::{Ip, Tuple};
+use crate::time::Instant;
 use crate::wire::options::Timestamps;
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::Segment;
@@ -47,7 +48,7 @@ impl Addresses for PairV6 {
     }
 }
 
-/// What a connection leaves behind for 2·MSL.
+/// What a connection leaves behind for 2·MSL: 32 octets over IPv4, two to a cache line.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct TimeWait<A> {
@@ -58,22 +59,28 @@ pub struct TimeWait<A> {
     pub snd_nxt: SeqNumber,
     /// The sequence number after the peer's FIN.
     pub rcv_nxt: SeqNumber,
-    /// The window field of our last ACK, as it was on the wire.
-    pub window: u16,
-    /// The shift of that window.
-    pub scale: u8,
-    /// Were timestamps in use?
-    pub timestamps: bool,
     /// TS.Recent (RFC 7323 §4.3).
-    pub ts_recent: u32,
-    /// What is added to the clock for our timestamps.
-    pub ts_offset: u32,
+    ts_recent: u32,
     /// When 2·MSL run out, in ticks of the owner's choice; rewritten when they are restarted.
     pub deadline: u32,
+    /// The window field of our last ACK, as it was on the wire.
+    pub window: u16,
+    /// From the highest bit on: the unit of time in which we sent last (7), ACKs sent in it that
+    /// nothing but the peer's confusion asked for (4), timestamps in use (1), shift of the window (4).
+    facts: u16,
 }
 
-const _: () = assert!(size_of::<TimeWait<PairV4>>() <= 36);
-const _: () = assert!(size_of::<TimeWait<PairV6>>() <= 60);
+const _: () = assert!(size_of::<TimeWait<PairV4>>() == 32);
+const _: () = assert!(size_of::<TimeWait<PairV6>>() == 56);
+
+const SCALE: u16 = 0xf;
+const TIMESTAMPS: u16 = 1 << 4;
+const ACKS_SHIFT: u32 = 5;
+const MOST_ACKS: u16 = 0xf;
+const SENT_SHIFT: u32 = 9;
+const SENT_UNITS: u16 = 1 << 7;
+/// When we sent last is kept in units of 2^30 ns, about a second, that come round after 137 s.
+const UNIT_SHIFT: u32 = 30;
 
 /// What a connection tells about itself when it enters TIME-WAIT.
 #[derive(Clone, Copy, Debug)]
@@ -90,8 +97,15 @@ pub struct Farewell {
     pub scale: u8,
     /// TS.Recent, if timestamps were in use.
     pub ts_recent: Option<u32>,
-    /// What is added to the clock for our timestamps.
-    pub ts_offset: u32,
+}
+
+/// Why a SYN may open a 4-tuple again that is in TIME-WAIT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReopenBy {
+    /// Its timestamp is later than the last one of the old incarnation (RFC 6191 §2).
+    Timestamp,
+    /// Its sequence number is beyond the last one of the old incarnation (RFC 9293 §3.6.1 MAY-2).
+    Sequence,
 }
 
 /// What TIME-WAIT makes of a segment.
@@ -101,31 +115,33 @@ pub enum Verdict {
     Ignore,
     /// Drop a RST without a word, and count it (RFC 1337).
     IgnoreReset,
-    /// Send the last ACK again.
+    /// Send the last ACK again, within the limit.
     Ack,
-    /// The peer has not seen our last ACK: send it again and begin 2·MSL anew.
+    /// It is acceptable: send the last ACK again, within the limit, and begin 2·MSL anew.
     AckAndRestart,
+    /// The peer has not seen our last ACK: send it again and begin 2·MSL anew.
+    AckFin,
     /// A new incarnation may begin at once.
-    Reopen,
+    Reopen(ReopenBy),
     /// The entry dies now (a RST, with the protection of RFC 1337 switched off).
     Kill,
 }
 
 impl<A: Addresses> TimeWait<A> {
-    /// The entry that `farewell` leaves, to expire at `deadline` ticks.
-    pub fn new(farewell: &Farewell, deadline: u32) -> Self {
+    /// The entry that `farewell`, whose last segment goes out `now`, leaves, to expire at `deadline`
+    /// ticks.
+    pub fn new(farewell: &Farewell, now: Instant, deadline: u32) -> Self {
+        let timestamps = if farewell.ts_recent.is_some() { TIMESTAMPS } else { 0 };
         TimeWait {
             addresses: A::pack(&farewell.tuple),
             local_port: farewell.tuple.local_port,
             remote_port: farewell.tuple.remote_port,
             snd_nxt: farewell.snd_nxt,
             rcv_nxt: farewell.rcv_nxt,
-            window: farewell.window,
-            scale: farewell.scale,
-            timestamps: farewell.ts_recent.is_some(),
             ts_recent: farewell.ts_recent.unwrap_or(0),
-            ts_offset: farewell.ts_offset,
             deadline,
+            window: farewell.window,
+            facts: u16::from(farewell.scale) & SCALE | timestamps | unit_of(now) << SENT_SHIFT,
         }
     }
 
@@ -144,6 +160,18 @@ impl<A: Addresses> TimeWait<A> {
             && self.addresses == A::pack(tuple)
     }
 
+    /// TS.Recent, if timestamps were in use.
+    #[inline]
+    pub fn ts_recent(&self) -> Option<u32> {
+        (self.facts & TIMESTAMPS != 0).then_some(self.ts_recent)
+    }
+
+    /// The receive window of our last ACK, in octets.
+    #[inline]
+    fn receive_window(&self) -> u32 {
+        u32::from(self.window) << (self.facts & SCALE)
+    }
+
     /// What becomes of a segment (RFC 9293 §3.10.7.4, the rows for TIME-WAIT). Changes nothing.
     pub fn judge(&self, segment: &Segment<'_>, config: &Config) -> Verdict {
         let flags = segment.flags;
@@ -154,8 +182,11 @@ impl<A: Addresses> TimeWait<A> {
                 _ => Verdict::IgnoreReset,
             };
         }
-        if flags.syn() && !flags.ack() && self.may_reopen(segment, config) {
-            return Verdict::Reopen;
+        if flags.syn()
+            && !flags.ack()
+            && let Some(reason) = self.may_reopen(segment, config)
+        {
+            return Verdict::Reopen(reason);
         }
         if segment.seq_len() == 0 {
             // a bare ACK asks for nothing; answering it could start two stacks answering each other
@@ -164,35 +195,82 @@ impl<A: Addresses> TimeWait<A> {
         if self.is_old_by_timestamp(segment.options.timestamps) {
             return Verdict::Ack; // RFC 7323 §5.3 R1
         }
-        let repeated_fin = flags.fin() && segment.end() == self.rcv_nxt;
-        let window = u32::from(self.window) << self.scale;
-        if repeated_fin || in_window(segment.seq, segment.seq_len(), self.rcv_nxt, window) {
-            return if flags.syn() { Verdict::Ack } else { Verdict::AckAndRestart };
+        if flags.syn() {
+            return Verdict::Ack; // RFC 5961 §4.2
+        }
+        if flags.fin() && segment.end() == self.rcv_nxt {
+            return Verdict::AckFin;
+        }
+        if in_window(segment.seq, segment.seq_len(), self.rcv_nxt, self.receive_window()) {
+            return Verdict::AckAndRestart;
         }
         Verdict::Ack // RFC 9293 §3.10.7.4, first check: not acceptable, hence acknowledged
     }
 
-    /// May this SYN begin a new incarnation (RFC 6191 §2; RFC 9293 §3.6.1 MAY-2)?
-    fn may_reopen(&self, syn: &Segment<'_>, config: &Config) -> bool {
-        if config.time_wait == TimeWaitPolicy::Strict {
-            return false;
+    /// May an ACK go out that is not for a repeated FIN? At most `limit` in a second, and no more than
+    /// 15 (RFC 5961 §7).
+    pub fn may_acknowledge(&mut self, now: Instant, limit: u8) -> bool {
+        let sent = self.facts >> SENT_SHIFT;
+        let acks = if sent == unit_of(now) { self.facts >> ACKS_SHIFT & MOST_ACKS } else { 0 };
+        let may = acks < u16::from(limit).min(MOST_ACKS);
+        if may {
+            self.note_sent(now, acks + 1);
         }
-        let sequence_is_newer = syn.seq.after(self.rcv_nxt - 1);
-        match (self.timestamps, syn.options.timestamps) {
-            (true, Some(new)) => match new.value.wrapping_sub(self.ts_recent) as i32 {
-                0 => sequence_is_newer,
-                age => age > 0,
+        may
+    }
+
+    /// The last ACK goes out again because of a repeated FIN.
+    pub fn acknowledges_fin(&mut self, now: Instant) {
+        let same = self.facts >> SENT_SHIFT == unit_of(now);
+        self.note_sent(now, if same { self.facts >> ACKS_SHIFT & MOST_ACKS } else { 0 });
+    }
+
+    fn note_sent(&mut self, now: Instant, acks: u16) {
+        let kept = self.facts & (SCALE | TIMESTAMPS);
+        self.facts = kept | acks << ACKS_SHIFT | unit_of(now) << SENT_SHIFT;
+    }
+
+    /// May we open this 4-tuple again ourselves? Both ends must have timestamps, and ours must have
+    /// gone on since we sent last, so that the peer takes the new incarnation for newer than anything
+    /// of the old one (RFC 6191 §2). A second is waited for: a peer's clock of the slowest kind
+    /// (RFC 7323 §5.4) has gone on by then.
+    pub fn may_be_opened(&self, now: Instant, config: &Config) -> bool {
+        let age = unit_of(now).wrapping_sub(self.facts >> SENT_SHIFT) % SENT_UNITS;
+        config.time_wait == TimeWaitPolicy::Reuse
+            && config.timestamps
+            && self.facts & TIMESTAMPS != 0
+            && age >= 2
+    }
+
+    /// May this SYN begin a new incarnation (RFC 6191 §2; RFC 9293 §3.6.1 MAY-2)?
+    fn may_reopen(&self, syn: &Segment<'_>, config: &Config) -> Option<ReopenBy> {
+        if config.time_wait == TimeWaitPolicy::Strict {
+            return None;
+        }
+        let by_sequence = syn.seq.after(self.rcv_nxt - 1).then_some(ReopenBy::Sequence);
+        match (self.ts_recent(), syn.options.timestamps) {
+            (Some(old), Some(new)) => match new.value.wrapping_sub(old) as i32 {
+                0 => by_sequence,
+                age => (age > 0).then_some(ReopenBy::Timestamp),
             },
             // the old incarnation had no timestamps: PAWS will tell its segments from new ones
-            (false, Some(_)) => config.timestamps || sequence_is_newer,
-            (_, None) => sequence_is_newer,
+            (None, Some(_)) if config.timestamps => Some(ReopenBy::Timestamp),
+            (_, _) => by_sequence,
         }
     }
 
     fn is_old_by_timestamp(&self, timestamps: Option<Timestamps>) -> bool {
-        self.timestamps
-            && timestamps.is_some_and(|ts| (ts.value.wrapping_sub(self.ts_recent) as i32) < 0)
+        match (self.ts_recent(), timestamps) {
+            (Some(recent), Some(ts)) => (ts.value.wrapping_sub(recent) as i32) < 0,
+            _ => false,
+        }
     }
+}
+
+/// The unit of time in which `now` lies.
+#[inline]
+fn unit_of(now: Instant) -> u16 {
+    (now.nanos() >> UNIT_SHIFT) as u16 % SENT_UNITS
 }
 
 #[cfg(test)]
@@ -211,9 +289,8 @@ mod tests {
             window: 1_000,
             scale: 0,
             ts_recent: timestamps.then_some(100),
-            ts_offset: 0,
         };
-        let entry = TimeWait::new(&farewell, 7);
+        let entry = TimeWait::new(&farewell, Instant::ZERO, 7);
         assert_eq!(entry.tuple(), tuple);
         assert!(entry.is_for(&tuple));
         entry
@@ -241,14 +318,14 @@ mod tests {
         let fin = Flags::FIN.with(Flags::ACK);
         let syn_ack = Flags::SYN.with(Flags::ACK);
         let table = [
-            ("repeated FIN", fin, 8_999, &b""[..], Verdict::AckAndRestart),
-            ("repeated FIN with its data", fin, 8_990, b"012345678", Verdict::AckAndRestart),
+            ("repeated FIN", fin, 8_999, &b""[..], Verdict::AckFin),
+            ("repeated FIN with its data", fin, 8_990, b"012345678", Verdict::AckFin),
             ("data in the window", Flags::ACK, 9_100, b"x", Verdict::AckAndRestart),
             ("old data", Flags::ACK, 8_000, b"x", Verdict::Ack),
             ("data beyond the window", Flags::ACK, 20_000, b"x", Verdict::Ack),
             ("bare ACK", Flags::ACK, 9_000, b"", Verdict::Ignore),
             ("RST", Flags::RST, 9_000, b"", Verdict::IgnoreReset),
-            ("newer SYN", Flags::SYN, 9_000, b"", Verdict::Reopen),
+            ("newer SYN", Flags::SYN, 9_000, b"", Verdict::Reopen(ReopenBy::Sequence)),
             ("SYN below the last octet", Flags::SYN, 8_999, b"", Verdict::Ack),
             ("old SYN", Flags::SYN, 8_000, b"", Verdict::Ack),
             ("SYN-ACK", syn_ack, 9_001, b"", Verdict::Ack),
@@ -264,9 +341,9 @@ mod tests {
         let judge = |seq, ts| {
             entry(true).judge(&segment(Flags::SYN, seq, b"", Some(ts)), &Config::default())
         };
-        assert_eq!(judge(1_000, 101), Verdict::Reopen);
+        assert_eq!(judge(1_000, 101), Verdict::Reopen(ReopenBy::Timestamp));
         assert_eq!(judge(1_000, 100), Verdict::Ack);
-        assert_eq!(judge(9_001, 100), Verdict::Reopen);
+        assert_eq!(judge(9_001, 100), Verdict::Reopen(ReopenBy::Sequence));
         assert_eq!(judge(9_001, 99), Verdict::Ack);
         let old = segment(Flags::FIN.with(Flags::ACK), 8_999, b"", Some(99));
         assert_eq!(entry(true).judge(&old, &Config::default()), Verdict::Ack);
@@ -281,5 +358,33 @@ mod tests {
         let reset = |seq| segment(Flags::RST, seq, b"", None);
         assert_eq!(entry(false).judge(&reset(9_000), &literal), Verdict::Kill);
         assert_eq!(entry(false).judge(&reset(9_001), &literal), Verdict::IgnoreReset);
+    }
+
+    #[test]
+    fn acknowledgments_are_limited_for_each_second() {
+        let mut entry = entry(true);
+        let at = |units: u64, ns: u64| Instant::from_nanos((units << UNIT_SHIFT) + ns);
+        for (unit, limit, expected) in [(0, 10, 10), (1, 3, 3), (1, 3, 0), (2, 200, 15), (3, 0, 0)]
+        {
+            let sent = (0..100).filter(|&ns| entry.may_acknowledge(at(unit, ns), limit)).count();
+            assert_eq!(sent, expected, "{limit} in unit {unit}");
+        }
+        assert_eq!((entry.ts_recent(), entry.receive_window()), (Some(100), 1_000));
+    }
+
+    #[test]
+    fn we_open_again_when_our_clock_has_gone_on() {
+        let may = |entry: &TimeWait<PairV4>, units: u64, config: &Config| {
+            entry.may_be_opened(Instant::from_nanos(units << UNIT_SHIFT), config)
+        };
+        let config = Config::default();
+        let mut with = entry(true);
+        assert_eq!([0, 1, 2, 127].map(|at| may(&with, at, &config)), [false, false, true, true]);
+        with.acknowledges_fin(Instant::from_nanos(2 << UNIT_SHIFT));
+        assert_eq!([3, 4, 129].map(|at| may(&with, at, &config)), [false, true, true]);
+        assert!(!may(&entry(false), 2, &config));
+        let strict = Config { time_wait: TimeWaitPolicy::Strict, ..Config::default() };
+        assert!(!may(&with, 60, &strict));
+        assert!(!may(&with, 60, &Config { timestamps: false, ..Config::default() }));
     }
 }

@@ -75,6 +75,9 @@ pub struct Wheel {
 }
 
 impl Wheel {
+    /// Octets that are kept for each key.
+    pub const LINK_BYTES: usize = size_of::<[u32; 2]>();
+
     /// An empty wheel for the keys `0..capacity`, with a tick of `2^tick_shift` nanoseconds and
     /// `slots` slots. It starts at `now`.
     ///

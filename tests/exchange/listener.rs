@@ -3,7 +3,7 @@
 use crate::*;
 use lastack::engine::{Error, ListenOptions};
 
-const EXCLUSIVE: ListenOptions = ListenOptions { backlog: 16, reuse_address: false };
+const EXCLUSIVE: ListenOptions = ListenOptions { backlog: 16, reuse_address: false, msl: None };
 
 #[test]
 fn one_listener_to_an_address() {

@@ -66,7 +66,7 @@ fn lasts_two_msl() {
 #[test]
 fn msl_is_settable() {
     let mut tcp = Exchange::established(plain());
-    tcp.engine.set_msl(Duration::from_secs(1));
+    tcp.engine.set_msl(Duration::from_secs(1)).unwrap();
     close_first(&mut tcp);
     tcp.at(1_999);
     tcp.only_time_wait(1);

@@ -8,6 +8,7 @@ use crate::cli::profile::{Profile, Role};
 use crate::engine::{App, Config, Cycles, Engine, ListenOptions, Metrics, Runner};
 use crate::net::address::{Cidr, Interface};
 use crate::port::dpdk::{DpdkPort, Tsc};
+use crate::tcp::TimeWaitPolicy;
 use crate::wire::MacAddr;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -26,8 +27,12 @@ pub struct Gauges {
     pub metrics: Arc<Metrics>,
     /// Its cycles.
     pub cycles: Arc<Cycles>,
-    /// Octets of a TIME-WAIT entry.
-    pub time_wait_bytes: u64,
+    /// Octets of a TIME-WAIT entry over IPv4 and over IPv6.
+    pub time_wait_bytes: (usize, usize),
+    /// What is done with a 4-tuple in TIME-WAIT.
+    pub time_wait_policy: TimeWaitPolicy,
+    /// The clock that the engine goes by.
+    pub clock: Tsc,
 }
 
 impl Gauges {
@@ -38,7 +43,9 @@ impl Gauges {
             tally: tally.clone(),
             metrics: stack.metrics().clone(),
             cycles: runner.cycles().clone(),
-            time_wait_bytes: stack.time_wait_bytes_per_entry() as u64,
+            time_wait_bytes: stack.time_wait_bytes_per_entry(),
+            time_wait_policy: stack.tcp_config().time_wait,
+            clock: *runner.clock(),
         }
     }
 }

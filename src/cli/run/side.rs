@@ -3,7 +3,7 @@
 use super::engines::Gauges;
 use crate::measure::rate::{Totals, per_second};
 use crate::measure::report::{
-    Bytes, Connections, Cycles, LoopbackSide, Packets, Requests, Side, Syn, TimeWait,
+    Bytes, Connections, Cycles, LoopbackSide, Packets, Requests, Side, Syn, TimeLeft, TimeWait,
 };
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -119,7 +119,11 @@ impl SideGauges {
     }
 
     fn time_wait(&self) -> TimeWait {
+        let first = self.engines.first();
+        let (ipv4, ipv6) = first.map_or((0, 0), |engine| engine.time_wait_bytes);
+        let lag = |engine: &Gauges| engine.metrics.time_wait_lag.quantile_ns(0.99);
         TimeWait {
+            policy: first.map(|engine| engine.time_wait_policy).unwrap_or_default(),
             current: self.sum(|engine| engine.metrics.time_wait.get()),
             peak: self.sum(|engine| engine.metrics.time_wait_peak.get()),
             entered: self.sum(|engine| engine.metrics.tcp.tw_entered.get()),
@@ -128,8 +132,35 @@ impl SideGauges {
             recycled: self.sum(|engine| engine.metrics.tcp.tw_recycled.get()),
             rst_ignored: self.sum(|engine| engine.metrics.tcp.tw_rst_ignored.get()),
             fin_reacked: self.sum(|engine| engine.metrics.tcp.tw_fin_reacked.get()),
-            bytes_per_entry: self.engines.first().map_or(0, |engine| engine.time_wait_bytes),
+            bytes_per_entry: ipv4 as u64,
+            bytes_per_entry_ipv6: ipv6 as u64,
+            backlog: self.sum(|engine| engine.metrics.time_wait_left.overdue(engine.clock.now())),
+            lag_p99: self.engines.iter().map(lag).max().unwrap_or(0),
+            lag_max: self
+                .engines
+                .iter()
+                .map(|engine| engine.metrics.time_wait_lag.max_ns())
+                .max()
+                .unwrap_or(0),
+            left: self.time_left(),
         }
+    }
+
+    /// Entries in TIME-WAIT by the time that they have left; nothing if there are none.
+    fn time_left(&self) -> Vec<TimeLeft> {
+        let edges = [1, 5, 15, 30, 60, 120, 240].map(Duration::from_secs);
+        let mut rows: Vec<TimeLeft> = edges
+            .iter()
+            .map(|edge| Some(edge.as_secs_f64()))
+            .chain([None])
+            .map(|below_s| TimeLeft { below_s, entries: 0 })
+            .collect();
+        for engine in &self.engines {
+            let left = engine.metrics.time_wait_left.left(engine.clock.now(), &edges);
+            rows.iter_mut().zip(left).for_each(|(row, entries)| row.entries += entries);
+        }
+        rows.truncate(rows.iter().rposition(|row| row.entries > 0).map_or(0, |last| last + 1));
+        rows
     }
 }
 
