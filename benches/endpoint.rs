@@ -99,6 +99,7 @@ fn config(host: u8) -> Outcome<Config> {
 
 fn client<W: Workload>(port: DpdkPort, remote: SocketAddr, once: bool) -> Outcome<Side<W>> {
     let load = LoadConfig {
+        sources: None,
         remote,
         connections: CONNECTIONS,
         pipeline: 1,

@@ -96,6 +96,7 @@ const fn bad_link() -> LinkConfig {
 fn load(close: CloseBy, requests_per_connection: Option<u32>) -> LoadConfig {
     LoadConfig {
         remote: SERVER.parse().unwrap(),
+        sources: None,
         connections: 16,
         pipeline: 1,
         pace: None,

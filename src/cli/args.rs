@@ -140,6 +140,10 @@ pub struct LoadArgs {
     /// The server [default: the profile's server address, port 9000]
     #[arg(long, value_name = "ADDR:PORT", value_parser = socket)]
     pub connect: Option<SocketAddr>,
+    /// Take the client's addresses by turns from all hosts of this network, to have more than one address's
+    /// 32768 ports; the server needs a route to it (loopback: has one)
+    #[arg(long, value_name = "CIDR")]
+    pub client_addresses: Option<Cidr>,
     /// Connections at one time
     #[arg(long, value_name = "N", default_value = "64", value_parser = |t: &str| units::count(t, 1, 10_000_000))]
     pub connections: u64,

@@ -4,6 +4,7 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
+use super::range::HostRange;
 use super::route::Route;
 use crate::wire::MacAddr;
 
@@ -110,6 +111,8 @@ pub struct Interface {
     pub mac: MacAddr,
     /// Our addresses with the prefixes of the networks they are on.
     pub addresses: Vec<Cidr>,
+    /// Networks whose hosts are all us, for a client that is to look like many.
+    pub ranges: Vec<Cidr>,
     /// Where IPv4 packets go that no other route is for.
     pub gateway_ipv4: Option<Ipv4Addr>,
     /// Where IPv6 packets go that no other route is for.
@@ -135,6 +138,8 @@ pub enum BadInterface {
     Address(Cidr),
     /// The address is there twice.
     Twice(IpAddr),
+    /// The network has addresses that are no host's, or no address of its family goes before it.
+    Range(Cidr),
     /// The gateway is on none of the networks, or is our own address.
     Gateway(IpAddr),
     /// A route's prefix and gateway are of two families.
@@ -163,6 +168,10 @@ impl fmt::Display for BadInterface {
                 f,
                 "address {cidr} cannot be an interface's: a unicast address is needed, neither the network's own nor its broadcast address"
             ),
+            BadInterface::Range(net) => write!(
+                f,
+                "addresses {net} cannot be those of hosts on this interface: a unicast network is needed, and an address of its family beside it"
+            ),
             BadInterface::Twice(addr) => write!(f, "address {addr} is given twice"),
             BadInterface::Gateway(addr) => {
                 write!(
@@ -190,6 +199,7 @@ impl Interface {
         Interface {
             mac,
             addresses,
+            ranges: Vec::new(),
             gateway_ipv4: None,
             gateway_ipv6: None,
             routes: Vec::new(),
@@ -215,6 +225,12 @@ impl Interface {
             }
             if self.addresses[..at].iter().any(|other| other.addr == cidr.addr) {
                 return Err(BadInterface::Twice(cidr.addr));
+            }
+        }
+        for net in &self.ranges {
+            let alone = self.addresses.iter().all(|cidr| cidr.addr.is_ipv4() != net.addr.is_ipv4());
+            if alone || !HostRange::of(*net).is_of_hosts() {
+                return Err(BadInterface::Range(*net));
             }
         }
         for &Route { to, via } in &self.routes {
@@ -354,7 +370,19 @@ mod tests {
         };
         assert_eq!(good().check(), Ok(()));
         type Spoil = fn(&mut Interface);
-        let table: [(Spoil, BadInterface); 15] = [
+        let table: [(Spoil, BadInterface); 17] = [
+            (|i| i.ranges = vec![cidr("224.0.0.0/4")], BadInterface::Range(cidr("224.0.0.0/4"))),
+            (
+                |i| {
+                    (
+                        i.addresses.remove(1),
+                        i.gateway_ipv6.take(),
+                        i.ranges = vec![cidr("2001:db8:1::/64")],
+                    )
+                        .2
+                },
+                BadInterface::Range(cidr("2001:db8:1::/64")),
+            ),
             (|i| i.mac.0[0] = 3, BadInterface::Mac(MacAddr([3, 0, 0, 0, 0, 1]))),
             (|i| i.mac = MacAddr::ZERO, BadInterface::Mac(MacAddr::ZERO)),
             (|i| i.addresses.clear(), BadInterface::NoAddress),

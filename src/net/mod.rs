@@ -7,4 +7,5 @@ pub mod address;
 pub mod frame;
 pub mod icmp;
 pub mod neighbour;
+pub mod range;
 pub mod route;

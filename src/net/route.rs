@@ -4,6 +4,7 @@ use core::cmp::Reverse;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::address::{ALL_NODES, Cidr, Interface, is_host, solicited_node};
+use super::range::HostRange;
 
 /// A static route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,7 @@ struct Entry {
 pub struct Routes {
     own_ipv4: Vec<Ipv4Addr>,
     own_ipv6: Vec<Ipv6Addr>,
+    ranges: Vec<HostRange>,
     addresses: Vec<Cidr>,
     /// Longest prefix first, so that the first match is the best one.
     entries: Vec<Entry>,
@@ -51,7 +53,9 @@ impl Routes {
             .chain(interface.gateway_ipv6.map(|a| default(a.into(), Ipv6Addr::UNSPECIFIED.into())))
             .collect();
         entries.sort_by_key(|entry| Reverse(entry.to.prefix)); // stable: on-link goes first
-        let mut routes = Routes { own_ipv4: Vec::new(), own_ipv6: Vec::new(), addresses, entries };
+        let ranges = interface.ranges.iter().map(|&net| HostRange::of(net)).collect();
+        let (own_ipv4, own_ipv6) = (Vec::new(), Vec::new());
+        let mut routes = Routes { own_ipv4, own_ipv6, ranges, addresses, entries };
         for cidr in &routes.addresses {
             match cidr.addr {
                 IpAddr::V4(addr) => routes.own_ipv4.push(addr),
@@ -73,13 +77,13 @@ impl Routes {
     /// Is `addr` one of our IPv4 addresses?
     #[inline]
     pub fn is_our_ipv4(&self, addr: Ipv4Addr) -> bool {
-        self.own_ipv4.contains(&addr)
+        self.own_ipv4.contains(&addr) || self.ranges.iter().any(|range| range.has_ipv4(addr))
     }
 
     /// Is `addr` one of our IPv6 addresses?
     #[inline]
     pub fn is_our_ipv6(&self, addr: Ipv6Addr) -> bool {
-        self.own_ipv6.contains(&addr)
+        self.own_ipv6.contains(&addr) || self.ranges.iter().any(|range| range.has_ipv6(addr))
     }
 
     /// Is `group` one that we listen to: all nodes, or the solicited-node group of an address of
@@ -87,7 +91,8 @@ impl Routes {
     pub fn is_our_group(&self, group: Ipv6Addr) -> bool {
         !self.own_ipv6.is_empty()
             && (group == ALL_NODES
-                || self.own_ipv6.iter().any(|&addr| solicited_node(addr) == group))
+                || self.own_ipv6.iter().any(|&addr| solicited_node(addr) == group)
+                || self.ranges.iter().any(|range| range.is_solicited(group)))
     }
 
     /// Our addresses, the link-local one included.
@@ -208,6 +213,24 @@ mod tests {
         assert_eq!(lonely.next_hop(ip("192.0.2.1")), None);
         assert_eq!(lonely.next_hop(ip("fe80::1")), None, "no IPv6 at all");
         assert!(!lonely.is_our_group(ALL_NODES));
+    }
+
+    #[test]
+    fn ranges_are_ours_too() {
+        let mut interface = Interface::new(
+            MacAddr([2; 6]),
+            vec!["198.18.0.1/24".parse().unwrap(), "2001:db8::1/64".parse().unwrap()],
+        );
+        interface.ranges =
+            vec!["198.19.0.0/22".parse().unwrap(), "2001:db8:0:1::/112".parse().unwrap()];
+        assert_eq!(interface.check(), Ok(()));
+        let routes = Routes::new(&interface);
+        assert!(routes.is_ours(ip("198.19.1.0")) && routes.is_ours(ip("2001:db8:0:1::7")));
+        assert!(!routes.is_ours(ip("198.19.0.0")) && !routes.is_ours(ip("198.19.4.1")));
+        assert_eq!(routes.next_hop(ip("198.19.1.1")), None, "not a host on the link");
+        assert_eq!(routes.source_for(ip("198.18.0.2")), Some(ip("198.18.0.1")));
+        assert!(routes.is_our_group(solicited_node("2001:db8:0:1::7".parse().unwrap())));
+        assert!(!routes.is_our_group(solicited_node("2001:db8:0:1::1:7".parse().unwrap())));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{End, Workload, send_filler};
 use crate::app::no_delay;
 use crate::app::per_connection::PerConnection;
 use crate::app::tally::Ending;
-use crate::engine::{App, ConnId, ConnectOptions, Io, Stack};
+use crate::engine::{App, ConnId, Io, Stack};
 use crate::tcp::CloseReason;
 use crate::time::Instant;
 
@@ -57,8 +57,8 @@ pub struct Crr {
 
 impl Crr {
     fn connect(&mut self, stack: &mut Stack, intended: Instant) -> bool {
-        let (now, remote) = (stack.now(), self.load.config.remote);
-        match stack.connect(remote, ConnectOptions::default()) {
+        let now = stack.now();
+        match self.load.connect(stack, 0) {
             Ok(conn) => {
                 let visit = self.visits.start(conn);
                 visit.step = Step::Connecting;

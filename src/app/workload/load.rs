@@ -2,8 +2,9 @@
 
 use super::schedule::{Arrival, Schedule};
 use crate::app::tally::{Ending, Tally};
-use crate::engine::Error;
+use crate::engine::{ConnId, ConnectOptions, Error, Stack};
 use crate::measure::Histogram;
+use crate::net::range::HostRange;
 use crate::tcp::CloseReason;
 use crate::time::Instant;
 use core::net::SocketAddr;
@@ -42,6 +43,8 @@ pub struct Shape {
 pub struct LoadConfig {
     /// The server.
     pub remote: SocketAddr,
+    /// The addresses that connections come from by turns; `None` = the one that the stack chooses.
+    pub sources: Option<HostRange>,
     /// Connections at a time, at least 1.
     pub connections: u32,
     /// Requests under way on each connection, at least 1.
@@ -128,6 +131,7 @@ pub struct Load {
     started: bool,
     drain_until: Option<Instant>,
     retry_at: Instant,
+    next_source: u32,
     not_started: u64,
     trouble: Option<Error>,
 }
@@ -145,6 +149,7 @@ impl Load {
             started: false,
             drain_until: None,
             retry_at: Instant::ZERO,
+            next_source: 0,
             not_started: 0,
             trouble: None,
         }
@@ -206,6 +211,19 @@ impl Load {
             None => Some(now),
             Some(schedule) => schedule.take_due(now),
         }
+    }
+
+    /// Begins a connection to the server, with this value attached.
+    ///
+    /// # Errors
+    /// Those of [`Stack::connect`].
+    #[inline]
+    pub fn connect(&mut self, stack: &mut Stack, user: u64) -> Result<ConnId, Error> {
+        let local = self.config.sources.map(|sources| {
+            self.next_source = self.next_source.wrapping_add(1);
+            SocketAddr::new(sources.nth(self.next_source), 0)
+        });
+        stack.connect(self.config.remote, ConnectOptions { local, user })
     }
 
     /// When [`tick`](Self::tick) is wanted at the latest. `idle` says whether there is a connection
@@ -301,6 +319,7 @@ mod tests {
     fn load(pace: Option<(f64, Arrival)>) -> (Load, Arc<Control>) {
         let config = LoadConfig {
             remote: "198.18.0.2:80".parse().unwrap(),
+            sources: None,
             connections: 2,
             pipeline: 1,
             pace,

@@ -8,7 +8,7 @@ use super::load::{CloseBy, Load, LoadConfig, Stage};
 use super::{End, Workload, send_filler};
 use crate::app::no_delay;
 use crate::app::tally::Ending;
-use crate::engine::{App, ConnId, ConnectOptions, Io, Stack};
+use crate::engine::{App, ConnId, Io, Stack};
 use crate::tcp::CloseReason;
 use crate::time::Instant;
 use std::collections::VecDeque;
@@ -169,8 +169,7 @@ impl Rr {
             if !self.load.may_connect(now) {
                 return;
             }
-            let options = ConnectOptions { user: number.into(), ..ConnectOptions::default() };
-            let conn = match stack.connect(self.load.config.remote, options) {
+            let conn = match self.load.connect(stack, number.into()) {
                 Ok(conn) => conn,
                 Err(error) => return self.load.not_begun(error, now),
             };
@@ -384,6 +383,7 @@ mod tests {
     fn seats(pipeline: u16, limit: Option<u32>) -> Seats {
         let mut seats = Seats::new(&LoadConfig {
             remote: "198.18.0.2:80".parse().unwrap(),
+            sources: None,
             connections: 3,
             pipeline,
             pace: None,

@@ -13,6 +13,7 @@ use crate::cli::profile::{Kind, Profile};
 use crate::engine::{Config, Error};
 use crate::measure::histogram::Summary;
 use crate::measure::report::{Pacing, Report, SCHEMA};
+use crate::net::range::HostRange;
 use crate::port::Port;
 use crate::port::dpdk::LcoreHandle;
 use core::net::SocketAddr;
@@ -44,7 +45,8 @@ fn run_workload<W: Workload + Send + 'static>(
     let remote = remote(load, &profile)?;
     let addresses = engines::addresses(&common.address, &profile.client);
     let connections = Some(load.connections);
-    let config = engines::config(common, &profile, &profile.client, &addresses, connections)?;
+    let mut config = engines::config(common, &profile, &profile.client, &addresses, connections)?;
+    widen(&mut config, load, remote)?;
     let setup = Setup::start(profile, eal, &setup::client_processor(), 1)?;
     let signals = Signals::catch()?;
     let plug = setup.device(&setup.profile.client, common.burst, Wait::ForLink)?;
@@ -119,6 +121,24 @@ fn remote(load: &LoadArgs, profile: &Profile) -> Result<SocketAddr, Failure> {
     })
 }
 
+/// Gives a client all the addresses that its connections are to come from.
+pub fn widen(config: &mut Config, load: &LoadArgs, remote: SocketAddr) -> Result<(), Failure> {
+    let Some(net) = load.client_addresses else { return Ok(()) };
+    let wrong = |line| Err(Failure::Arguments(format!("--client-addresses {net}: {line}")));
+    let range = HostRange::of(net);
+    if range.is_ipv4() != remote.is_ipv4() {
+        return wrong(format!("addresses of the server's family are expected, it is {remote}"));
+    }
+    if range.has(remote.ip()) {
+        return wrong(format!("the server's address {} is one of them", remote.ip()));
+    }
+    config.interface.ranges.push(net);
+    match config.check() {
+        Ok(()) => Ok(()),
+        Err(error) => wrong(error.to_string()),
+    }
+}
+
 /// What each of `engines` engines does of a load: connections and rate are divided.
 pub fn load_parts(
     common: &Common,
@@ -129,6 +149,7 @@ pub fn load_parts(
 ) -> Vec<LoadConfig> {
     let part = |index: u64| LoadConfig {
         remote,
+        sources: load.client_addresses.map(HostRange::of),
         connections: (load.connections / engines + u64::from(index < load.connections % engines))
             as u32,
         pipeline: load.pipeline,

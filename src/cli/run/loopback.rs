@@ -2,6 +2,7 @@
 
 use super::client::{
     Alarm, Clients, Results, check_outputs, join, launch, load_parts, port_drops, profile, timing,
+    widen,
 };
 use super::engines::{self, Gauges, OnPort};
 use super::setup::{self, Plug, Setup};
@@ -15,6 +16,7 @@ use crate::cli::profile::Kind;
 use crate::engine::Config;
 use crate::measure::report::Report;
 use crate::net::address::Cidr;
+use crate::net::route::Route;
 use crate::port::dpdk::LcoreHandle;
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -60,8 +62,14 @@ fn run_workload<W: Workload + Send + 'static>(
     let config_of = |role, addresses: &[Cidr]| {
         engines::config(common, &profile, role, addresses, Some(load.connections))
     };
-    let client_config = config_of(&profile.client, &client_addresses)?;
-    let server_config = config_of(&profile.server, &server_addresses)?;
+    let mut client_config = config_of(&profile.client, &client_addresses)?;
+    let mut server_config = config_of(&profile.server, &server_addresses)?;
+    widen(&mut client_config, load, remote)?;
+    if let Some(to) = load.client_addresses {
+        let of_family = |cidr: &&Cidr| cidr.addr.is_ipv4() == to.addr.is_ipv4();
+        let via = client_addresses.iter().find(of_family).map(|cidr| cidr.addr);
+        server_config.interface.routes.extend(via.map(|via| Route { to, via }));
+    }
     let setup = Setup::start(profile, eal, &processors, 2)?;
     let signals = Signals::catch()?;
     let [client_plug, server_plug] = setup.ring_pair(common.cores, common.burst)?;
