@@ -14,6 +14,8 @@ mod namespace;
 mod peer;
 #[path = "interop/settings.rs"]
 mod settings;
+#[path = "interop/time_wait.rs"]
+mod time_wait;
 
 use namespace::{Lastack, Namespace, turn};
 use peer::{PORT, Peer, Role};
