@@ -32,6 +32,10 @@ mod sack;
 mod segment;
 #[path = "exchange/time_wait.rs"]
 mod time_wait;
+#[path = "exchange/time_wait_limits.rs"]
+mod time_wait_limits;
+#[path = "exchange/time_wait_reuse.rs"]
+mod time_wait_reuse;
 
 use harness::{Exchange, OUR_MAC, PEER_MAC, at_any_rhythm, plain};
 use segment::{ack, data, fin, rst, rst_ack, syn, syn_ack};

@@ -7,18 +7,18 @@ use lastack::engine::{Config, ListenOptions};
 use lastack::tcp::TimeWaitPolicy;
 use lastack::time::Instant;
 
-const TWO_MSL: Duration = Duration::from_secs(60);
-const TICK: Duration = Duration::from_nanos(1 << 20);
+pub const TWO_MSL: Duration = Duration::from_secs(60);
+pub const TICK: Duration = Duration::from_nanos(1 << 20);
 
 /// A connection that we closed first: we are at 102, they at 302.
-fn in_time_wait(config: Config) -> Exchange {
+pub fn in_time_wait(config: Config) -> Exchange {
     let mut tcp = Exchange::established(config);
     close_first(&mut tcp);
     tcp.only_time_wait(1);
     tcp
 }
 
-fn close_first(tcp: &mut Exchange) {
+pub fn close_first(tcp: &mut Exchange) {
     tcp.close();
     tcp.sends(fin().seq(101).ack(301));
     tcp.receives(fin().seq(301).ack(102));
@@ -26,7 +26,7 @@ fn close_first(tcp: &mut Exchange) {
 }
 
 /// The same with timestamps: the peer's last one was 5003.
-fn in_time_wait_with_timestamps() -> Exchange {
+pub fn in_time_wait_with_timestamps() -> Exchange {
     let mut config = plain();
     config.tcp.timestamps = true;
     let mut tcp = Exchange::listening(config);
@@ -44,7 +44,7 @@ fn in_time_wait_with_timestamps() -> Exchange {
 
 /// The entry, entered or restarted at `since`, lasts 2·MSL and not a tick more.
 #[track_caller]
-fn lasts_from(tcp: &mut Exchange, since: Instant) {
+pub fn lasts_from(tcp: &mut Exchange, since: Instant) {
     let end = since + TWO_MSL;
     tcp.at_instant(end - Duration::from_nanos(1));
     assert_eq!(tcp.engine.time_wait(), 1, "too early");
