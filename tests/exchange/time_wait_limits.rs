@@ -22,8 +22,8 @@ fn a_last_ack_that_is_lost_again_and_again() {
             tcp.sends(ack().seq(102).ack(302));
         }
         let counters = tcp.counters();
-        assert_eq!(counters.tw_fin_reacked.get(), losses.into());
-        assert_eq!(counters.tw_restarted.get(), losses.into());
+        assert_eq!(counters.tw_fin_reacked.get(), u64::from(losses));
+        assert_eq!(counters.tw_restarted.get(), u64::from(losses));
         let since = tcp.now();
         lasts_from(&mut tcp, since);
     }
@@ -300,7 +300,7 @@ fn the_load_goes_before_the_dead() {
     tcp.receives(rst().seq(1));
     assert_eq!(tcp.engine.poll(late), 32);
     assert_eq!(tcp.engine.poll(late), 256);
-    let many = [const { () }; 40].map(|()| rst().seq(1));
+    let many = vec![rst().seq(1); 40];
     tcp.receives_burst(&many);
     assert_eq!(tcp.engine.poll(late), 80);
     tcp.at_instant(late);
