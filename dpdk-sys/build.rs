@@ -10,7 +10,7 @@ const OLDEST: &str = "22.11";
 /// The libraries whose functions are called by name. Drivers are not among them: EAL loads them as
 /// plugins. (The ring driver is, because it is also a library: two ports back to back are made by
 /// calling it.)
-const LIBRARIES: [&str; 11] = [
+const LIBRARIES: [&str; 12] = [
     "rte_ethdev",
     "rte_mbuf",
     "rte_mempool",
@@ -22,6 +22,7 @@ const LIBRARIES: [&str; 11] = [
     "rte_pdump",
     "rte_bus_vdev",
     "rte_net_ring",
+    "rte_timer",
 ];
 
 fn main() {
@@ -104,10 +105,11 @@ fn bind(cflags: &[&str], out: &Path) {
         )
         .allowlist_function("rte_(get_tsc_hz|get_main_lcore|get_next_lcore|strerror|version)")
         .allowlist_function("rte_(socket_id|socket_count|log_set_level_pattern|openlog_stream)")
+        .allowlist_function("rte_timer_(subsystem_init|init|reset|stop|manage)")
         .allowlist_function("dpx_.*")
         .allowlist_type("rte_(eth|mbuf|mempool|ring|tel|ether)_.*")
         .allowlist_var("RTE_(ETH|ETHER|MBUF|PKTMBUF|MAX|MEMPOOL|CACHE|LOG|PMD_RING)_.*")
-        .allowlist_var("RING_F_.*|LCORE_ID_ANY|SOCKET_ID_ANY|rte_eth_fp_ops")
+        .allowlist_var("RING_F_.*|LCORE_ID_ANY|SOCKET_ID_ANY|SINGLE|rte_eth_fp_ops")
         .opaque_type("rte_arp_(hdr|ipv4)")
         .prepend_enum_name(false)
         .layout_tests(false)

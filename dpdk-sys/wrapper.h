@@ -20,5 +20,6 @@
 #include <rte_log.h>
 #include <rte_dev.h>
 #include <rte_bus_vdev.h>
+#include <rte_timer.h>
 
 #include "shim.h"

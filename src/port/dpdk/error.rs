@@ -141,6 +141,11 @@ pub enum PortError {
         /// The `errno` of the failure.
         code: i32,
     },
+    /// DPDK's timers could not be had.
+    Timers {
+        /// The `errno` of the failure.
+        code: i32,
+    },
     /// The device refused a step of the configuration.
     Device {
         /// The device.
@@ -202,6 +207,10 @@ impl fmt::Display for PortError {
                     errno_text(*code),
                     pool_remedy(*code)
                 )
+            }
+            Self::Timers { code } => {
+                let (what, remedy) = (errno_text(*code), pool_remedy(*code));
+                write!(f, "DPDK's timers cannot be had ({what}): {remedy}")
             }
             Self::Device { port, step, code, detail } => {
                 write!(f, "port {port}: {step} failed ({}", errno_text(*code))?;

@@ -29,6 +29,7 @@ mod mbuf;
 mod pool;
 mod queue;
 mod ring_pair;
+mod timers;
 mod tsc;
 
 pub use bare::{BareCost, bare_cost};
@@ -41,6 +42,7 @@ pub use lcore::{LcoreHandle, Registration};
 pub use pool::{Pool, PoolConfig};
 pub use queue::{DpdkPort, FastPath, MAX_BURST};
 pub use ring_pair::{RingPair, RingPairConfig};
+pub use timers::RteTimers;
 pub use tsc::Tsc;
 
 /// The version of DPDK that this was built with, such as `22.11.4`.
