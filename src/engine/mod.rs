@@ -12,6 +12,7 @@
 
 mod app;
 mod config;
+mod connect;
 mod demux;
 mod dispatch;
 mod error;
@@ -36,6 +37,7 @@ mod time_waits;
 
 pub use app::{App, Io};
 pub use config::{Config, ConfigError, Limits};
+pub use connect::ConnectOptions;
 pub use dispatch::Engine;
 pub use error::Error;
 pub use gauges::{Calendar, Lag};
@@ -43,5 +45,5 @@ pub use info::TcpInfo;
 pub use listener::{ListenOptions, ListenerId};
 pub use metrics::Metrics;
 pub use runner::{Cycles, Runner};
-pub use socket::{Closing, ConnectOptions, Readiness, Sockets};
+pub use socket::{Closing, Readiness, Sockets};
 pub use stack::{ConnId, Stack};
