@@ -33,7 +33,7 @@ mod socket;
 mod socket_options;
 mod stack;
 mod time_wait;
-mod time_waits;
+pub mod time_waits;
 
 pub use app::{App, Io};
 pub use config::{Config, ConfigError, Limits};

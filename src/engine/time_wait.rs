@@ -1,5 +1,6 @@
 //! TIME-WAIT in the stack: how it is entered, what it answers, how it is left.
 
+use super::error::Error;
 use super::flow_table::Kind;
 use super::gauges::Calendar;
 use super::output::Bare;
@@ -34,25 +35,61 @@ impl Stack {
     }
 
     fn file_time_wait(&mut self, index: u32, farewell: &Farewell) {
+        let until = self.end_of_time_wait(&farewell.tuple);
+        let Some((kind, entry)) = self.store_time_wait(farewell, until) else { return };
+        let hash = self.hash(&farewell.tuple);
+        let replaced = self.table.replace(hash, (Kind::Connection, index), (kind, entry));
+        debug_assert!(replaced, "a connection that is not detached is in the table");
+        self.conns[index].mark(Mark::Detached);
+        self.leave_backlog(index);
+    }
+
+    /// Stores an entry, instead of the oldest one if the limit is reached. The flow table does not
+    /// know it yet.
+    fn store_time_wait(&mut self, farewell: &Farewell, until: Instant) -> Option<(Kind, u32)> {
         self.metrics.tcp.tw_entered.bump();
         if self.time_waits.is_full() {
             self.recycle_oldest(farewell.tuple.is_v4());
         }
-        let (now, until) = (self.now, self.end_of_time_wait(&farewell.tuple));
-        let (entry, deadline) = if farewell.tuple.is_v4() {
-            let Some(entry) = self.time_waits.v4.enter(farewell, now, until) else { return };
-            ((Kind::TimeWait4, entry), self.time_waits.v4[entry].deadline)
+        let now = self.now;
+        let (kind, entry, deadline) = if farewell.tuple.is_v4() {
+            let entry = self.time_waits.v4.enter(farewell, now, until)?;
+            (Kind::TimeWait4, entry, self.time_waits.v4[entry].deadline)
         } else {
-            let Some(entry) = self.time_waits.v6.enter(farewell, now, until) else { return };
-            ((Kind::TimeWait6, entry), self.time_waits.v6[entry].deadline)
+            let entry = self.time_waits.v6.enter(farewell, now, until)?;
+            (Kind::TimeWait6, entry, self.time_waits.v6[entry].deadline)
         };
         self.metrics.time_wait_left.add(deadline);
-        let hash = self.hash(&farewell.tuple);
-        let replaced = self.table.replace(hash, (Kind::Connection, index), entry);
-        debug_assert!(replaced, "a connection that is not detached is in the table");
-        self.conns[index].mark(Mark::Detached);
-        self.leave_backlog(index);
         self.count_time_wait();
+        Some((kind, entry))
+    }
+
+    /// Takes over a 4-tuple in TIME-WAIT from elsewhere, to last until `until`: from an engine that
+    /// has ended, say, so that its dead stay apart from the living after a restart. At the limit the
+    /// oldest entry gives way, as always.
+    ///
+    /// # Errors
+    /// [`Error::AddressInUse`] if something is known of the 4-tuple, [`Error::Invalid`] if `until` has
+    /// passed, is further away than twice [`Config::MAX_MSL`], or the policy is
+    /// [off](TimeWaitPolicy::Off), [`Error::AddressNotAvailable`] if the local address is not ours.
+    pub fn adopt_time_wait(&mut self, farewell: &Farewell, until: Instant) -> Result<(), Error> {
+        let in_time = until > self.now && until <= self.now + Config::MAX_MSL * 2;
+        if !in_time || self.config.time_wait == TimeWaitPolicy::Off {
+            return Err(Error::Invalid);
+        }
+        if !self.routes.is_ours(farewell.tuple.local.to_std()) {
+            return Err(Error::AddressNotAvailable);
+        }
+        let hash = self.hash(&farewell.tuple);
+        if self.look_up(&farewell.tuple, hash).is_some() {
+            return Err(Error::AddressInUse);
+        }
+        let (kind, entry) = self.store_time_wait(farewell, until).ok_or(Error::NoBuffers)?;
+        if self.table.insert(hash, kind, entry).is_err() {
+            self.release_time_wait(kind, entry);
+            return Err(Error::NoBuffers);
+        }
+        Ok(())
     }
 
     /// When 2·MSL that begin now are over for this 4-tuple: the listener's MSL goes before that for
@@ -94,6 +131,11 @@ impl Stack {
         let hash = self.hash(&tuple);
         let removed = self.table.remove(hash, kind, index);
         debug_assert!(removed, "a TIME-WAIT entry is in the table");
+        self.release_time_wait(kind, index);
+    }
+
+    /// Removes a TIME-WAIT entry that the flow table does not know.
+    fn release_time_wait(&mut self, kind: Kind, index: u32) {
         let deadline = match kind {
             Kind::TimeWait4 => self.time_waits.v4.remove(index),
             _ => self.time_waits.v6.remove(index),

@@ -21,8 +21,8 @@ const SLOTS: u32 = 1 << 17;
 /// How many entries are looked at for the oldest one, if those that came first were restarted.
 const LOOKS_FOR_OLDEST: usize = 8;
 
-/// The entries of one address family.
-pub(super) struct Family<A> {
+/// The entries of one address family, under keys that the store chooses.
+pub struct Family<A> {
     entries: Vec<TimeWait<A>>,
     /// The free entry to be used next, plus one.
     free: u32,
@@ -32,7 +32,8 @@ pub(super) struct Family<A> {
 }
 
 impl<A: Addresses> Family<A> {
-    fn new(limit: u32, now: Instant) -> Self {
+    /// A store of at most `limit` entries, empty at `now`.
+    pub fn new(limit: u32, now: Instant) -> Self {
         Family {
             entries: Vec::with_capacity(limit as usize),
             free: 0,
@@ -100,8 +101,9 @@ impl<A: Addresses> Family<A> {
         self.wheel.first()
     }
 
-    /// Looks at what is due, at most `budget` entries, and gives the keys of those whose time is up.
-    /// How late they are is added to `lag`.
+    /// Looks at what is due, at most `budget` entries, and adds the keys of those whose time is up to
+    /// `due`: they have left the wheel, and the caller [removes](Self::remove) them. How late they
+    /// are is added to `lag`.
     pub fn expire(
         &mut self,
         now: Instant,
@@ -122,6 +124,7 @@ impl<A: Addresses> Family<A> {
         })
     }
 
+    /// When [`expire`](Self::expire) may have something to do; `None` if it holds no entry.
     pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
         self.wheel.next_deadline(|index| instant_of(self[index].deadline, now))
     }
@@ -132,8 +135,14 @@ impl<A: Addresses> Family<A> {
         (0..).zip(&self.entries).filter(filed).map(|(_, entry)| entry)
     }
 
+    /// How many entries wait.
     pub fn len(&self) -> usize {
         self.len as usize
+    }
+
+    /// Does none wait?
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Octets of one entry and its link in the wheel.
@@ -160,8 +169,8 @@ impl<A> IndexMut<u32> for Family<A> {
 
 /// All entries.
 pub(super) struct TimeWaits {
-    pub v4: Family<PairV4>,
-    pub v6: Family<PairV6>,
+    pub(super) v4: Family<PairV4>,
+    pub(super) v6: Family<PairV6>,
     limit: u32,
 }
 

@@ -5,7 +5,9 @@ use crate::*;
 use core::net::SocketAddr;
 use core::time::Duration;
 use lastack::engine::{Config, Error, ListenOptions};
-use lastack::tcp::Config as Habits;
+use lastack::tcp::time_wait::Farewell;
+use lastack::tcp::{Config as Habits, Tuple};
+use lastack::wire::seq::SeqNumber;
 
 const MSL_1S: Duration = Duration::from_secs(1);
 
@@ -305,4 +307,46 @@ fn the_load_goes_before_the_dead() {
     assert_eq!(tcp.engine.poll(late), 80);
     tcp.at_instant(late);
     tcp.only_time_wait(0);
+}
+
+/// An entry that comes from elsewhere is one like those of our own.
+#[test]
+fn an_entry_that_is_adopted() {
+    let mut config = plain();
+    config.limits.max_time_wait = 2;
+    let mut tcp = Exchange::listening(config);
+    let farewell = |tcp: &Exchange, port| Farewell {
+        tuple: Tuple::new(tcp.local, SocketAddr::new(tcp.remote.ip(), port)),
+        snd_nxt: SeqNumber::new(102),
+        rcv_nxt: SeqNumber::new(302),
+        window: 1_000,
+        scale: 0,
+        ts_recent: None,
+    };
+    let mine = farewell(&tcp, tcp.remote.port());
+    let (now, until) = (tcp.now(), tcp.now() + TWO_MSL);
+    let mut not_ours = mine;
+    not_ours.tuple.local = Tuple::new("198.18.0.3:80".parse().unwrap(), tcp.remote).local;
+    let refused = [
+        (mine, now, Error::Invalid),
+        (mine, now + Habits::MAX_MSL * 2 + TICK, Error::Invalid),
+        (not_ours, until, Error::AddressNotAvailable),
+    ];
+    for (farewell, until, error) in refused {
+        assert_eq!(tcp.engine.adopt_time_wait(&farewell, until), Err(error));
+    }
+    tcp.only_time_wait(0);
+    tcp.engine.adopt_time_wait(&mine, until).unwrap();
+    assert_eq!(tcp.engine.adopt_time_wait(&mine, until), Err(Error::AddressInUse));
+    tcp.at(500);
+    tcp.receives(fin().seq(301).ack(102));
+    tcp.sends(ack().seq(102).ack(302));
+    let since = tcp.now();
+    // at the limit the oldest goes, which is not the one that was restarted
+    for another in [1, 2].map(|port| farewell(&tcp, port)) {
+        tcp.engine.adopt_time_wait(&another, until).unwrap();
+    }
+    assert_eq!((tcp.engine.time_wait(), tcp.counters().tw_recycled.get()), (2, 1));
+    tcp.at_instant(until + TICK);
+    lasts_from(&mut tcp, since);
 }
