@@ -2,7 +2,7 @@
 
 use super::flow_table::{FlowHash, Kind};
 use super::stack::{EXPIRY_BUDGET, EXPIRY_BUDGET_BUSY, Mark, Stack, context, keyed};
-use super::time_waits::{Family, TimeWaits};
+use super::time_waits::{Family, TimeWaits, instant_of};
 use crate::tcp::time_wait::Addresses;
 use crate::tcp::timers::Expiry;
 use crate::time::Instant;
@@ -72,7 +72,11 @@ impl Stack {
         let budget = budget.min(EXPIRY_BUDGET);
         let mut due = mem::take(&mut self.due);
         let entries = family(&mut self.time_waits);
-        let _ = entries.expire(self.now, budget, &self.metrics.time_wait_lag, &mut due);
+        let (metrics, now) = (&self.metrics, self.now);
+        let _ = entries.expire(now, budget, &mut due, |deadline, count| {
+            metrics.time_wait_lag.record(now.nanos_since(instant_of(deadline, now)), count.into());
+            metrics.time_wait_left.sub(deadline, count);
+        });
         let expired = due.len();
         if expired > 0 {
             // all hashes first, so that the lines of the table come in side by side
@@ -86,7 +90,6 @@ impl Stack {
             for (&hash, &index) in hashes.iter().zip(&due) {
                 let removed = self.table.remove(hash, kind, index);
                 debug_assert!(removed, "a TIME-WAIT entry is in the table");
-                self.metrics.time_wait_left.sub(entries.remove(index));
             }
             self.metrics.tcp.tw_expired.add(expired as u64);
             self.count_time_wait();

@@ -140,7 +140,7 @@ impl Stack {
             Kind::TimeWait4 => self.time_waits.v4.remove(index),
             _ => self.time_waits.v6.remove(index),
         };
-        self.metrics.time_wait_left.sub(deadline);
+        self.metrics.time_wait_left.sub(deadline, 1);
         self.count_time_wait();
     }
 
@@ -298,7 +298,7 @@ impl Asked<'_> {
         if matches!(verdict, Verdict::AckFin | Verdict::AckAndRestart) {
             counters.tw_restarted.bump();
             let (old, new) = family.restart(index, now, self.until);
-            calendar.sub(old);
+            calendar.sub(old, 1);
             calendar.add(new);
         }
         let outcome = match verdict {

@@ -8,7 +8,6 @@
 //! holds the index of the next free one where a used one holds its deadline, so nothing else is kept
 //! for it. What goes in last comes out first, because its memory is still near.
 
-use super::gauges::Lag;
 use crate::tcp::time_wait::{Addresses, Farewell, PairV4, PairV6, TimeWait};
 use crate::time::Instant;
 use crate::timer::{Fate, Progress, Wheel};
@@ -101,27 +100,42 @@ impl<A: Addresses> Family<A> {
         self.wheel.first()
     }
 
-    /// Looks at what is due, at most `budget` entries, and adds the keys of those whose time is up to
-    /// `due`: they have left the wheel, and the caller [removes](Self::remove) them. How late they
-    /// are is added to `lag`.
+    /// Forgets the entries whose time is up, looking at `budget` at most, and adds their keys to
+    /// `due`: until the next entry enters they can still be read. `over` is told of deadlines that
+    /// have come and how many entries had each.
     pub fn expire(
         &mut self,
         now: Instant,
         budget: usize,
-        lag: &Lag,
         due: &mut Vec<u32>,
+        mut over: impl FnMut(u32, u32),
     ) -> Progress {
-        let entries = &self.entries;
-        self.wheel.advance(now, budget, |index| {
-            let deadline = instant_of(entries[index as usize].deadline, now);
-            if deadline <= now {
-                lag.record(now.nanos_since(deadline));
-                due.push(index);
-                Fate::Fired
-            } else {
-                Fate::Later(deadline)
+        let (entries, now_tick) = (&mut self.entries, (now.nanos() >> TICK_SHIFT) as u32);
+        let (mut free, mut run, before) = (self.free, (0, 0), due.len());
+        let progress = self.wheel.advance(now, budget, |index| {
+            let entry = &mut entries[index as usize];
+            let deadline = entry.deadline;
+            if (now_tick.wrapping_sub(deadline) as i32) < 0 {
+                return Fate::Later(instant_of(deadline, now));
             }
-        })
+            if deadline != run.0 {
+                if run.1 > 0 {
+                    over(run.0, run.1);
+                }
+                run = (deadline, 0);
+            }
+            run.1 += 1;
+            entry.deadline = free;
+            free = index + 1;
+            due.push(index);
+            Fate::Fired
+        });
+        if run.1 > 0 {
+            over(run.0, run.1);
+        }
+        self.free = free;
+        self.len -= (due.len() - before) as u32;
+        progress
     }
 
     /// When [`expire`](Self::expire) may have something to do; `None` if it holds no entry.
@@ -194,7 +208,7 @@ fn tick_at_or_after(at: Instant) -> u32 {
 }
 
 /// The instant at which `tick` begins, of all its turns the one nearest to `near`.
-fn instant_of(tick: u32, near: Instant) -> Instant {
+pub(super) fn instant_of(tick: u32, near: Instant) -> Instant {
     let near_tick = near.nanos() >> TICK_SHIFT;
     let offset = i64::from(tick.wrapping_sub(near_tick as u32) as i32);
     Instant::from_nanos(near_tick.saturating_add_signed(offset) << TICK_SHIFT)
@@ -243,7 +257,6 @@ mod tests {
             let mut now = Instant::from_millis(4_503_599_600); // the tick is about to wrap
             let mut family = Family::<PairV4>::new(limit, now);
             let mut model = BTreeMap::<u32, (u16, Instant)>::new();
-            let lag = Lag::default();
             for (step, value) in steps {
                 let until = now + core::time::Duration::from_millis(u64::from(value));
                 let chosen = model.keys().nth(usize::from(value) % model.len().max(1)).copied();
@@ -272,14 +285,17 @@ mod tests {
                     }
                     _ => {
                         now = until;
-                        let mut due = Vec::new();
-                        let progress = family.expire(now, usize::MAX, &lag, &mut due);
+                        let (mut due, mut told) = (Vec::new(), BTreeMap::new());
+                        let over = |tick, count| *told.entry(instant_of(tick, now)).or_insert(0) += count;
+                        let progress = family.expire(now, usize::MAX, &mut due, over);
                         prop_assert_eq!(progress, Progress::Done);
                         for index in due {
-                            family.remove(index);
-                            let (_, deadline) = model.remove(&index).unwrap();
+                            let (port, deadline) = model.remove(&index).unwrap();
                             prop_assert!(deadline <= now);
+                            prop_assert!(family[index].is_for(&farewell(port).tuple));
+                            *told.get_mut(&deadline).unwrap() -= 1;
                         }
+                        prop_assert!(told.values().all(|&count| count == 0));
                         prop_assert!(model.values().all(|(_, deadline)| *deadline > now));
                     }
                 }

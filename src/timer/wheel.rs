@@ -179,22 +179,30 @@ impl Wheel {
         }
         let stop_at = until.min(self.cursor + turn);
         loop {
-            let head = self.heads[self.looking_at()];
-            if head == 0 {
+            let looking_at = self.looking_at();
+            let mut link = self.heads[looking_at];
+            if link == 0 {
                 if !self.next_list(now, stop_at) {
                     break;
                 }
                 continue;
             }
-            if budget == 0 {
-                return Progress::MoreDue;
+            // From the first on, without mending the list behind each: `file` never puts anything
+            // into this one, so that it is enough to do so where the walk ends.
+            while link != 0 && budget > 0 {
+                budget -= 1;
+                self.len -= 1;
+                let key = link - 1;
+                [link, _] = mem::take(&mut self.links[key as usize]);
+                if let Fate::Later(deadline) = judge(key) {
+                    // One that is not later after all waits for the next call: this one must end.
+                    self.file(key, deadline.max(now.plus_nanos(1)));
+                }
             }
-            budget -= 1;
-            let key = head - 1;
-            self.unlink(key);
-            if let Fate::Later(deadline) = judge(key) {
-                // One that is not later after all waits for the next call: this one must end.
-                self.file(key, deadline.max(now.plus_nanos(1)));
+            self.heads[looking_at] = link;
+            if link != 0 {
+                self.links[link as usize - 1][PREV] = HEAD | looking_at as u32;
+                return Progress::MoreDue;
             }
         }
         if self.cursor < until {
