@@ -1,7 +1,7 @@
 //! Time passes: timers of connections, and 2·MSL. What one poll does is bounded.
 
 use super::flow_table::{FlowHash, Kind};
-use super::stack::{EXPIRY_BUDGET, EXPIRY_BUDGET_BUSY, Mark, Stack, context, keyed};
+use super::stack::{Mark, Stack, TIMER_BUDGET, context, keyed};
 use super::time_waits::{Family, TimeWaits, instant_of};
 use crate::tcp::time_wait::Addresses;
 use crate::tcp::timers::Expiry;
@@ -10,12 +10,20 @@ use crate::timer::Fate;
 use core::hint::black_box;
 use core::mem;
 
+/// Entries in TIME-WAIT that a poll looks at in which nothing arrived, some microseconds' worth: a
+/// frame that arrives meanwhile waits no longer.
+const BUDGET_IDLE: usize = 64;
+/// Entries that a poll looks at in which frames arrived.
+const BUDGET_BUSY: usize = 32;
+/// Entries that no poll looks at more of.
+const BUDGET_MAX: usize = 256;
+
 impl Stack {
     /// Fires the timers of connections that are due; returns how many.
     pub(super) fn expire_connections(&mut self) -> usize {
         let mut due = mem::take(&mut self.due);
         let (now, conns) = (self.now, &mut self.conns);
-        let _ = self.wheel.advance(now, EXPIRY_BUDGET, |index| {
+        let _ = self.wheel.advance(now, TIMER_BUDGET, |index| {
             let block = &mut conns[index];
             let deadline = block.tcp.deadline();
             block.filed_at = deadline;
@@ -53,12 +61,13 @@ impl Stack {
         }
     }
 
-    /// Lets go of the TIME-WAIT entries whose 2·MSL is over; returns how many. A poll in which segments arrived looks
-    /// at fewer of them, but at more than can have entered in it, so that the load does not wait for
-    /// what is long over, and what is over never piles up.
+    /// Lets go of the TIME-WAIT entries whose 2·MSL is over; returns how many. A poll in which frames
+    /// arrived looks at fewer of them, so that the load does not wait for what is long over, but
+    /// always at more than have entered, so that what is over never piles up.
     pub(super) fn expire_time_wait(&mut self) -> usize {
-        let arrived = mem::take(&mut self.arrived);
-        let budget = if arrived == 0 { EXPIRY_BUDGET } else { EXPIRY_BUDGET_BUSY.max(2 * arrived) };
+        let (arrived, entered) = (mem::take(&mut self.arrived), mem::take(&mut self.entered));
+        let least = if arrived == 0 { BUDGET_IDLE } else { BUDGET_BUSY };
+        let budget = least.max(2 * entered).min(BUDGET_MAX);
         self.expire_family(Kind::TimeWait4, budget, |all| &mut all.v4)
             + self.expire_family(Kind::TimeWait6, budget, |all| &mut all.v6)
     }
@@ -69,7 +78,6 @@ impl Stack {
         budget: usize,
         family: impl Fn(&mut TimeWaits) -> &mut Family<A>,
     ) -> usize {
-        let budget = budget.min(EXPIRY_BUDGET);
         let mut due = mem::take(&mut self.due);
         let entries = family(&mut self.time_waits);
         let (metrics, now) = (&self.metrics, self.now);
@@ -80,7 +88,7 @@ impl Stack {
         let expired = due.len();
         if expired > 0 {
             // all hashes first, so that the lines of the table come in side by side
-            let mut hashes = [FlowHash(0); EXPIRY_BUDGET];
+            let mut hashes = [FlowHash(0); BUDGET_MAX];
             let mut lines = 0;
             for (hash, &index) in hashes.iter_mut().zip(&due) {
                 *hash = keyed(&self.secrets.flows, &entries[index].tuple());

@@ -141,10 +141,8 @@ impl Secrets {
 const TICK_SHIFT: u32 = 20;
 /// Slots of the wheel for connections: a turn of about four seconds.
 const WHEEL_SLOTS: u32 = 1 << 12;
-/// Entries of the wheel that one poll looks at.
-pub(super) const EXPIRY_BUDGET: usize = 256;
-/// Entries in TIME-WAIT that a poll looks at in which segments arrived.
-pub(super) const EXPIRY_BUDGET_BUSY: usize = 32;
+/// Timers of connections that one poll looks at.
+pub(super) const TIMER_BUDGET: usize = 256;
 
 /// The stack of one engine: all but the application.
 ///
@@ -184,6 +182,8 @@ pub struct Stack {
     pub(super) due: Vec<u32>,
     /// Frames that have arrived since the last poll.
     pub(super) arrived: usize,
+    /// Entries of TIME-WAIT that began since the last poll.
+    pub(super) entered: usize,
     /// Octets at the front of what a connection has kept that its application is being offered
     /// right now, with the connection's index. Closing meanwhile does not leave them unread.
     pub(super) offered: Option<(u32, u32)>,
@@ -247,8 +247,9 @@ impl Stack {
             to_tell: VecDeque::with_capacity(1_024.min(connections)),
             waiting: Vec::new(),
             ready: VecDeque::new(),
-            due: Vec::with_capacity(EXPIRY_BUDGET),
+            due: Vec::with_capacity(TIMER_BUDGET),
             arrived: 0,
+            entered: 0,
             offered: None,
             next_generation: 1,
             next_port: 0,

@@ -48,6 +48,7 @@ impl Stack {
     /// know it yet.
     fn store_time_wait(&mut self, farewell: &Farewell, until: Instant) -> Option<(Kind, u32)> {
         self.metrics.tcp.tw_entered.bump();
+        self.entered += 1;
         if self.time_waits.is_full() {
             self.recycle_oldest(farewell.tuple.is_v4());
         }

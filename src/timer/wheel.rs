@@ -1,13 +1,13 @@
-//! A hashed timing wheel: a ring of slots, each the head of a doubly linked list of keys.
+//! A hashed timing wheel: a ring of slots, each a doubly linked list of keys in the order of filing.
 //!
 //! ```text
 //!            cursor: everything before it has been looked at
 //!              │
 //!   slot ──┬───▼──┬──────┬──────┬──────┬─ tick mod slots
-//!          │  ·   │ head │  ·   │ head │   a bitmap finds the next head that is not empty
+//!          │  ·   │ ends │  ·   │ ends │   a bitmap finds the next slot that is not empty
 //!          └──────┴──┼───┴──────┴──┼───┘
 //!                    ▼             ▼
-//!                  key 7 ⇄ key 3  key 9    links[key] = [next, prev]: 8 octets for each timer
+//!                  key 3 ⇄ key 7  key 9    links[key] = [next, prev]: 8 octets for each timer
 //! ```
 //!
 //! An entry lies in the slot of the tick that its deadline had when it was filed; the deadline
@@ -19,8 +19,11 @@
 //! Nothing fires early, and the tick is not the precision: an entry of the tick that is running is
 //! asked for its exact deadline, and the wheel remembers the earliest of them.
 //!
-//! What is traded away: within one tick the order is arbitrary, and so it is across ticks when the
-//! clock leaps over more than a whole turn.
+//! Keys that were filed one after the other and lie side by side are looked at in that order too, so
+//! that the caches can run ahead.
+//!
+//! What is traded away: within one tick the order is that of filing, and across ticks it is arbitrary
+//! when the clock leaps over more than a whole turn.
 
 use core::mem;
 
@@ -48,18 +51,21 @@ pub enum Progress {
 
 const NEXT: usize = 0;
 const PREV: usize = 1;
-/// In a `prev` link: what follows is the index of a list head, not a key.
-const HEAD: u32 = 1 << 31;
+const FIRST: usize = 0;
+const LAST: usize = 1;
+/// In a link: what follows is the index of a slot, whose list ends here, not a key.
+const END: u32 = 1 << 31;
 /// How many entries [`Wheel::next_deadline`] looks at before it settles for a lower bound.
 const LOOK_AT_MOST: usize = 1024;
 
 /// Timers for the keys `0..capacity`, at most one for each.
 pub struct Wheel {
-    /// First key of each slot, plus one; 0 = empty. The last is the list that is being looked at:
-    /// a slot is moved there as a whole, so that what is filed into it meanwhile waits its turn.
-    heads: Box<[u32]>,
-    /// `next`: a key plus one, or 0. `prev`: a key plus one, `HEAD` and the index of a head, or 0
-    /// if the key is not filed. All zero at first, so that the system gives the pages as they are used.
+    /// First and last key of each slot, plus one; 0 = empty. The last pair is the list that is being
+    /// looked at: a slot is moved there as a whole, so that what is filed into it meanwhile waits
+    /// its turn.
+    ends: Box<[[u32; 2]]>,
+    /// `next` and `prev`: a key plus one, or `END` and the index of a slot; both 0 if the key is not
+    /// filed. All zero at first, so that the system gives the pages as they are used.
     links: Box<[[u32; 2]]>,
     /// The slots that are not empty.
     occupied: Bitmap,
@@ -85,14 +91,11 @@ impl Wheel {
     /// If `slots` is not a power of two below 2^31, `capacity` is 2^31 or more, or the tick is
     /// longer than 2^40 ns (18 minutes).
     pub fn new(capacity: u32, tick_shift: u32, slots: u32, now: Instant) -> Self {
-        assert!(
-            slots.is_power_of_two() && slots < HEAD,
-            "slots must be a power of two, is {slots}"
-        );
-        assert!(capacity < HEAD, "a wheel holds less than 2^31 timers, not {capacity}");
+        assert!(slots.is_power_of_two() && slots < END, "slots must be a power of two, is {slots}");
+        assert!(capacity < END, "a wheel holds less than 2^31 timers, not {capacity}");
         assert!(tick_shift <= 40, "a tick of 2^{tick_shift} ns is too long");
         Wheel {
-            heads: vec![0; slots as usize + 1].into_boxed_slice(),
+            ends: vec![[0; 2]; slots as usize + 1].into_boxed_slice(),
             links: vec![[0; 2]; capacity as usize].into_boxed_slice(),
             occupied: Bitmap::new(slots),
             tick_shift,
@@ -151,7 +154,7 @@ impl Wheel {
 
     /// Octets of memory that the wheel reserves; the links are touched only as they are used.
     pub fn memory_bytes(&self) -> usize {
-        size_of_val::<[u32]>(&self.heads)
+        size_of_val::<[[u32; 2]]>(&self.ends)
             + size_of_val::<[[u32; 2]]>(&self.links)
             + self.occupied.memory_bytes()
     }
@@ -180,7 +183,7 @@ impl Wheel {
         let stop_at = until.min(self.cursor + turn);
         loop {
             let looking_at = self.looking_at();
-            let mut link = self.heads[looking_at];
+            let mut link = self.ends[looking_at][FIRST];
             if link == 0 {
                 if !self.next_list(now, stop_at) {
                     break;
@@ -189,9 +192,9 @@ impl Wheel {
             }
             // From the first on, without mending the list behind each: `file` never puts anything
             // into this one, so that it is enough to do so where the walk ends.
-            while link != 0 && budget > 0 {
+            let budget_before = budget;
+            while link & END == 0 && budget > 0 {
                 budget -= 1;
-                self.len -= 1;
                 let key = link - 1;
                 [link, _] = mem::take(&mut self.links[key as usize]);
                 if let Fate::Later(deadline) = judge(key) {
@@ -199,11 +202,13 @@ impl Wheel {
                     self.file(key, deadline.max(now.plus_nanos(1)));
                 }
             }
-            self.heads[looking_at] = link;
-            if link != 0 {
-                self.links[link as usize - 1][PREV] = HEAD | looking_at as u32;
+            self.len -= budget_before - budget;
+            if link & END == 0 {
+                self.ends[looking_at][FIRST] = link;
+                self.links[link as usize - 1][PREV] = END | looking_at as u32;
                 return Progress::MoreDue;
             }
+            self.ends[looking_at] = [0; 2];
         }
         if self.cursor < until {
             self.cursor = until;
@@ -226,7 +231,7 @@ impl Wheel {
         if self.len == 0 {
             return None;
         }
-        if self.heads[self.looking_at()] != 0 || self.cursor < self.tick_of(self.latest) {
+        if self.ends[self.looking_at()][FIRST] != 0 || self.cursor < self.tick_of(self.latest) {
             return Some(self.latest);
         }
         let mut earliest = Instant::FAR;
@@ -242,8 +247,8 @@ impl Wheel {
             if earliest < not_before {
                 return Some(earliest);
             }
-            let mut link = self.heads[self.slot_of(tick) as usize];
-            while link != 0 {
+            let mut link = self.ends[self.slot_of(tick) as usize][FIRST];
+            while link != 0 && link & END == 0 {
                 if looks_left == 0 {
                     return Some(earliest.min(not_before));
                 }
@@ -265,8 +270,8 @@ impl Wheel {
     pub fn first(&self) -> Option<u32> {
         let from = self.slot_of(self.cursor);
         let slot = self.occupied.first_from(from).or_else(|| self.occupied.first_from(0));
-        let waiting = slot.map(|slot| self.heads[slot as usize]);
-        match self.heads[self.looking_at()] {
+        let waiting = slot.map(|slot| self.ends[slot as usize][FIRST]);
+        match self.ends[self.looking_at()][FIRST] {
             0 => waiting?.checked_sub(1),
             looked_at => Some(looked_at - 1),
         }
@@ -286,7 +291,7 @@ impl Wheel {
     /// Makes the next slot that has to be looked at, up to the tick `stop_at`, the list that is
     /// being looked at.
     fn next_list(&mut self, now: Instant, stop_at: u64) -> bool {
-        debug_assert_eq!(self.heads[self.looking_at()], 0);
+        debug_assert_eq!(self.ends[self.looking_at()], [0; 2]);
         if now < self.soonest || self.soonest == Instant::FAR {
             match self.occupied_after(self.cursor) {
                 Some((tick, _)) if tick <= stop_at => self.cursor = tick,
@@ -295,12 +300,15 @@ impl Wheel {
         }
         self.soonest = Instant::FAR;
         let slot = self.slot_of(self.cursor);
-        let first = mem::take(&mut self.heads[slot as usize]);
-        if first != 0 {
+        let ends = mem::take(&mut self.ends[slot as usize]);
+        if let [first, last] = ends
+            && first != 0
+        {
             self.occupied.clear(slot);
             let looking_at = self.looking_at();
-            self.heads[looking_at] = first;
-            self.links[first as usize - 1][PREV] = HEAD | looking_at as u32;
+            self.ends[looking_at] = ends;
+            self.links[first as usize - 1][PREV] = END | looking_at as u32;
+            self.links[last as usize - 1][NEXT] = END | looking_at as u32;
         }
         true
     }
@@ -312,12 +320,15 @@ impl Wheel {
             self.soonest = self.soonest.min(deadline);
         }
         let slot = self.slot_of(tick.max(self.cursor));
-        let first = mem::replace(&mut self.heads[slot as usize], key + 1);
-        self.links[key as usize] = [first, HEAD | slot];
-        if first == 0 {
+        let ends = &mut self.ends[slot as usize];
+        let last = mem::replace(&mut ends[LAST], key + 1);
+        if last == 0 {
+            ends[FIRST] = key + 1;
+            self.links[key as usize] = [END | slot; 2];
             self.occupied.set(slot);
         } else {
-            self.links[first as usize - 1][PREV] = key + 1;
+            self.links[key as usize] = [END | slot, last];
+            self.links[last as usize - 1][NEXT] = key + 1;
         }
         self.len += 1;
     }
@@ -325,16 +336,25 @@ impl Wheel {
     #[inline]
     fn unlink(&mut self, key: u32) {
         let [next, prev] = mem::take(&mut self.links[key as usize]);
-        if next != 0 {
-            self.links[next as usize - 1][PREV] = prev;
-        }
-        if prev & HEAD == 0 {
-            self.links[prev as usize - 1][NEXT] = next;
-        } else {
-            let slot = prev & !HEAD;
-            self.heads[slot as usize] = next;
-            if next == 0 && (slot as usize) != self.looking_at() {
-                self.occupied.clear(slot);
+        match (next & END == 0, prev & END == 0) {
+            (true, true) => {
+                self.links[next as usize - 1][PREV] = prev;
+                self.links[prev as usize - 1][NEXT] = next;
+            }
+            (true, false) => {
+                self.links[next as usize - 1][PREV] = prev;
+                self.ends[(prev & !END) as usize][FIRST] = next;
+            }
+            (false, true) => {
+                self.links[prev as usize - 1][NEXT] = next;
+                self.ends[(next & !END) as usize][LAST] = prev;
+            }
+            (false, false) => {
+                let slot = prev & !END;
+                self.ends[slot as usize] = [0; 2];
+                if slot as usize != self.looking_at() {
+                    self.occupied.clear(slot);
+                }
             }
         }
         self.len -= 1;
@@ -352,12 +372,12 @@ impl Wheel {
 
     #[inline]
     fn slots(&self) -> u64 {
-        self.heads.len() as u64 - 1
+        self.ends.len() as u64 - 1
     }
 
-    /// Index of the head of the list that is being looked at.
+    /// Index of the list that is being looked at.
     #[inline]
     fn looking_at(&self) -> usize {
-        self.heads.len() - 1
+        self.ends.len() - 1
     }
 }
