@@ -174,6 +174,9 @@ impl Wheel {
         let now = self.latest;
         let until = self.tick_of(now);
         let turn = self.slots();
+        if until == self.cursor && now < self.soonest && self.ends[self.looking_at()][FIRST] == 0 {
+            return Progress::Done; // most calls: the tick has not changed, and nothing of it is due
+        }
         // After a leap of more than a turn, one turn looks at every slot. Whole turns are left out,
         // so that a budget that runs out meanwhile does not begin from the same slot again.
         let behind = until - self.cursor;
