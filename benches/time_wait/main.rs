@@ -6,11 +6,13 @@
 //! Sizes for which there is not enough memory are left out, and said so.
 //!
 //! Then the loop under mass expiry: requests and responses over ring ports while ten million entries
-//! fall due within one second. `-- stores` and `-- expiry` run one of both.
+//! fall due within one second. Then what it costs a loop that another thread may ask something of it.
+//! `-- stores`, `-- expiry` and `-- mailbox` run one of these.
 #![allow(missing_docs)]
 
 mod dpdk_timers;
 mod expiry;
+mod mailbox;
 mod rounds;
 mod stores;
 
@@ -51,6 +53,9 @@ fn run() -> Outcome<()> {
         let (lcore, on_lcore) = (eal.lcores()[0], eal.clone());
         let stores = eal.launch(lcore, move || compare(&on_lcore))?;
         stores.join().map_err(|_| "the comparison of stores panicked")??;
+    }
+    if asked("mailbox") {
+        eal.launch(eal.lcores()[0], mailbox::polls)?.join().map_err(|_| "a poll panicked")??;
     }
     if asked("expiry") {
         expiry::under_load(&eal)?;

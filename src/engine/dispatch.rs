@@ -116,6 +116,7 @@ impl<A: App> Engine<A> {
     /// timers of connections fired and entries in TIME-WAIT expired.
     pub fn poll(&mut self, now: Instant) -> usize {
         self.stack.set_now(now);
+        self.stack.take_requests();
         self.stack.poll_neighbours();
         let fired = self.stack.expire_connections() + self.stack.expire_time_wait();
         self.app.on_poll(&mut self.stack);

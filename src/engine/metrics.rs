@@ -1,6 +1,7 @@
 //! What an engine counts, shared with whoever wants to read it.
 
 use super::gauges::{Calendar, Lag};
+use super::mailbox::InForce;
 use crate::tcp::{Counter, Counters, Drops};
 
 /// The counters of one engine. The engine writes, other threads read.
@@ -30,4 +31,6 @@ pub struct Metrics {
     pub time_wait_lag: Lag,
     /// When the entries in TIME-WAIT expire.
     pub time_wait_left: Calendar,
+    /// Settings that may change while it runs.
+    pub in_force: InForce,
 }

@@ -1,11 +1,11 @@
 //! The stack: connections, tables, timers and addresses of one engine, and what the parts share.
 
 use super::config::{Config, ConfigError, Limits};
-use super::error::Error;
 use super::flow_hash::FlowKey;
 use super::flow_table::{FlowHash, FlowTable, Kind};
 use super::frame::ControlQueue;
 use super::listener::{ListenerId, Listeners};
+use super::mailbox::Mailbox;
 use super::metrics::Metrics;
 use super::slab::Slab;
 use super::time_waits::{Family, TimeWaits};
@@ -159,6 +159,7 @@ pub struct Stack {
     pub(super) mtu: u16,
     pub(super) secrets: Secrets,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) mailbox: Arc<Mailbox>,
     pub(super) routes: Routes,
     pub(super) neighbours: Neighbours,
     pub(super) listeners: Listeners,
@@ -225,13 +226,16 @@ impl Stack {
             }
         }
         let connections = limits.max_connections as usize;
+        let metrics = Metrics::default();
+        metrics.in_force.publish(&tcp);
         Ok(Stack {
             now,
             link: Link::new(&interface),
             vlan_id: interface.vlan.map(|tag| tag & 0xfff),
             mtu: interface.mtu,
             secrets: Secrets::new(&seed),
-            metrics: Arc::default(),
+            metrics: Arc::new(metrics),
+            mailbox: Arc::new(Mailbox::new()),
             routes: Routes::new(&interface),
             neighbours,
             listeners: Listeners::new(),
@@ -281,19 +285,6 @@ impl Stack {
     /// The limits in force.
     pub fn limits(&self) -> &Limits {
         &self.limits
-    }
-
-    /// Sets the maximum segment lifetime for connections that enter TIME-WAIT from now on, and for
-    /// 2·MSL that begin anew.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if it is zero or longer than [`Config::MAX_MSL`](tcp::Config::MAX_MSL).
-    pub fn set_msl(&mut self, msl: Duration) -> Result<(), Error> {
-        if msl.is_zero() || msl > tcp::Config::MAX_MSL {
-            return Err(Error::Invalid);
-        }
-        self.config.msl = msl;
-        Ok(())
     }
 
     /// Connections that there are, those that wait for the application to let go included.

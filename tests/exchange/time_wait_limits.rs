@@ -4,9 +4,9 @@ use crate::time_wait::{TICK, TWO_MSL, close_first, in_time_wait, lasts_from};
 use crate::*;
 use core::net::SocketAddr;
 use core::time::Duration;
-use lastack::engine::{Config, Error, ListenOptions};
+use lastack::engine::{Config, Error, ListenOptions, Request};
 use lastack::tcp::time_wait::Farewell;
-use lastack::tcp::{Config as Habits, Tuple};
+use lastack::tcp::{Config as Habits, TimeWaitPolicy, Tuple};
 use lastack::wire::seq::SeqNumber;
 
 const MSL_1S: Duration = Duration::from_secs(1);
@@ -364,4 +364,34 @@ fn an_entry_that_is_adopted() {
     assert_eq!((tcp.engine.time_wait(), tcp.counters().tw_recycled.get()), (2, 1));
     tcp.at_instant(until + TICK);
     lasts_from(&mut tcp, since);
+}
+
+/// Another thread changes MSL and the policy: the next poll knows.
+#[test]
+fn settings_by_mailbox() {
+    let mut tcp = Exchange::established(plain());
+    let mailbox = tcp.engine.mailbox().clone();
+    std::thread::spawn(move || {
+        mailbox.send(Request::SetMsl(MSL_1S)).unwrap();
+        mailbox.send(Request::SetTimeWait(TimeWaitPolicy::Strict)).unwrap();
+    })
+    .join()
+    .unwrap();
+    let in_force = |tcp: &Exchange| {
+        let in_force = &tcp.engine.metrics().in_force;
+        (in_force.msl(), in_force.msl_on_link(), in_force.time_wait())
+    };
+    assert_eq!(in_force(&tcp), (TWO_MSL / 2, None, TimeWaitPolicy::Reuse));
+    tcp.at(100);
+    assert_eq!(in_force(&tcp), (MSL_1S, None, TimeWaitPolicy::Strict));
+    close_first(&mut tcp);
+    tcp.receives(syn().seq(100_000));
+    tcp.sends(ack().seq(102).ack(302));
+    tcp.at(2_099);
+    tcp.only_time_wait(1);
+    tcp.engine.set_msl_on_link(Some(MSL_1S * 3)).unwrap();
+    assert_eq!(tcp.engine.set_msl_on_link(Some(Duration::ZERO)), Err(Error::Invalid));
+    assert_eq!(in_force(&tcp).1, Some(MSL_1S * 3));
+    tcp.at(2_102);
+    tcp.only_time_wait(0);
 }
