@@ -2,7 +2,8 @@
 //! some.
 
 use serde_json::Value;
-use std::process::{Command, Output};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 /// One run at a time: each of them polls on all cores.
@@ -155,4 +156,74 @@ fn what_cannot_be_run_is_refused_in_one_line() {
     assert_eq!(output.status.code(), Some(2));
     let messages = String::from_utf8(output.stderr).unwrap();
     assert!(messages.contains("address 198.18.0.0/24 cannot be an interface's"), "{messages}");
+}
+
+/// Runs the program and says something to it.
+fn told(arguments: &str, lines: &str) -> Output {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut program = Command::new(env!("CARGO_BIN_EXE_lastack"))
+        .args(["--file-prefix=lastack-test", "--"])
+        .args(arguments.split_whitespace())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    program.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    program.wait_with_output().unwrap()
+}
+
+/// The last line that begins with `name` of all that was shown of `side`.
+#[track_caller]
+fn shown(text: &str, side: &str, name: &str) -> String {
+    let (mut of_side, mut found) = (false, None);
+    for line in text.lines() {
+        match line.strip_prefix("  ") {
+            Some(row) if of_side && row.starts_with(name) => found = Some(row),
+            Some(_) => {}
+            None => of_side = line == side,
+        }
+    }
+    found.unwrap_or_else(|| panic!("no {name} of the {side} in {text}")).to_owned()
+}
+
+#[test]
+fn the_prompt_shows_and_sets_while_the_run_goes_on() {
+    let lines = "show config tcp\nwait 300ms\nset msl 100ms\nset time-wait strict\nset msl never\n\
+                 wait 600ms\nshow time-wait\nshow tcp stats\nshow config tcp\nquit\nshow time-wait\n";
+    let output = told("loopback --workload crr -i --max-time-wait 1M", lines);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let messages = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{messages}");
+    assert!(messages.contains("lastack: set msl never: a time with its unit is expected"));
+    let (prompt, result) = text.split_once("loopback crr:").expect("the result comes at the end");
+    let (before, after) = prompt.split_once("  entries ").unwrap();
+    assert_eq!(shown(before, "server", "msl "), format!("{:<18} 30.00 s", "msl"));
+    assert_eq!(shown(after, "server", "msl "), format!("{:<18} 100.00 ms", "msl"));
+    assert_eq!(shown(after, "client", "time-wait"), format!("{:<18} strict", "time-wait"));
+    let expired = shown(after, "server", "TW ");
+    assert!(expired.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() > 0, "{expired}");
+    assert_eq!(prompt.matches("  entries ").count(), 2, "nothing is read after quit");
+    assert!(result.contains("expired"));
+}
+
+#[test]
+fn a_file_of_commands_is_carried_out_first_and_can_be_strict() {
+    let file = std::env::temp_dir().join(format!("lastack-commands-{}", std::process::id()));
+    std::fs::write(&file, "# habits\nset msl 1s\nshow confg tcp\nshow config tcp\n").unwrap();
+    let name = file.display();
+    let run = format!("loopback --workload crr --duration 500ms --cmdline-file {name}");
+    let output = told(&run, "");
+    let strict = told(&format!("{run} --cmdline-strict"), "");
+    std::fs::remove_file(&file).unwrap();
+    let gone = told(&run, "");
+    let wrong = "show confg tcp: show time-wait, show tcp stats or show config tcp is expected";
+    let messages = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && messages.contains(&format!("{name} line 3: {wrong}")));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(shown(&text, "server", "msl "), format!("{:<18} 1.00 s", "msl"));
+    let messages = String::from_utf8(strict.stderr).unwrap();
+    assert_eq!(messages.trim_end(), format!("lastack: {name} line 3: {wrong}"));
+    assert_eq!((strict.status.code(), strict.stdout.len()), (Some(2), 0), "nothing has begun");
+    assert_eq!(gone.status.code(), Some(2));
 }

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
 use core::time::Duration;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Largest request, response.
 const MAX_MESSAGE: u64 = 1 << 30;
@@ -113,15 +113,24 @@ pub struct Common {
     /// Frames received and sent at once, 1 to 64 [default: 32]
     #[arg(long, value_name = "N", value_parser = |t: &str| small(t, 1, 64))]
     pub burst: Option<u16>,
-    /// Length of the run, warm-up included [default: 10s; server: until a signal]
+    /// Length of the run, warm-up included [default: 10s; server and -i: until a signal]
     #[arg(long, value_name = "TIME", value_parser = units::time)]
     pub duration: Option<Duration>,
     /// Time from the start that is not measured
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::time)]
     pub warmup: Duration,
-    /// Time between lines on what happens; 0 = only the summary
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = units::seconds)]
-    pub stats_period: Duration,
+    /// Time between lines on what happens; 0 = only the summary [default: 1; with -i 0]
+    #[arg(long, value_name = "SECONDS", value_parser = units::seconds)]
+    pub stats_period: Option<Duration>,
+    /// Read commands while the run goes on, which lasts until `quit`; `help` lists them
+    #[arg(short, long, conflicts_with = "duration")]
+    pub interactive: bool,
+    /// Carry out the commands of this file first
+    #[arg(long, value_name = "FILE")]
+    pub cmdline_file: Option<PathBuf>,
+    /// End at the first line of that file that is wrong
+    #[arg(long, requires = "cmdline_file")]
+    pub cmdline_strict: bool,
     /// Write the result as JSON, `-` = to the standard output in place of the table
     #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
@@ -320,7 +329,13 @@ impl Common {
     const DURATION: Duration = Duration::from_secs(10);
 
     fn check(&self, bounded: bool) -> Result<(), Failure> {
+        let bounded = bounded && !self.interactive;
         let duration = self.duration.or(bounded.then_some(Self::DURATION));
+        if self.interactive && self.json.as_deref() == Some(Path::new("-")) {
+            return Err(wrong(
+                "--json -: with -i the standard output is for commands; name a file",
+            ));
+        }
         if duration == Some(Duration::ZERO) {
             return Err(wrong("--duration 0: a time above zero is expected"));
         }
@@ -330,9 +345,14 @@ impl Common {
         Ok(())
     }
 
-    /// How long to run; `None` = until a signal.
-    pub fn duration_of_client(&self) -> Duration {
-        self.duration.unwrap_or(Self::DURATION)
+    /// How long to run if there is an end to it at all; `None` = until a signal or `quit`.
+    pub fn duration_of_client(&self) -> Option<Duration> {
+        self.duration.or((!self.interactive).then_some(Self::DURATION))
+    }
+
+    /// Time between lines on what happens.
+    pub fn stats_period(&self) -> Duration {
+        self.stats_period.unwrap_or(Duration::from_secs(u64::from(!self.interactive)))
     }
 }
 

@@ -13,6 +13,7 @@ pub mod eal;
 mod errors;
 pub mod hugepages;
 pub mod profile;
+pub mod prompt;
 #[cfg(feature = "dpdk")]
 mod run;
 pub mod tcp_args;

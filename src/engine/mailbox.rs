@@ -84,6 +84,11 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Has the engine taken all that was sent?
+    pub fn is_empty(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) == 0
+    }
+
     /// The next request, for the engine.
     #[inline]
     fn take(&self) -> Option<Request> {
@@ -99,7 +104,7 @@ impl Mailbox {
             return None; // a sender is half way, and `pop` would wait for it: next poll
         }
         let request = self.queue.pop()?;
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.waiting.fetch_sub(1, Ordering::Release);
         Some(request)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::engines::{self, Gauges, OnPort};
 use super::outcome;
+use super::prompt::{Prompt, Script};
 use super::setup::{self, Plug, Setup, Wait};
 use super::side::{SideGauges, Window};
 use super::watch::{Signals, Timing, wait_until, watch};
@@ -42,6 +43,7 @@ fn run_workload<W: Workload + Send + 'static>(
     let profile = profile(common, None)?;
     check_device(common, &profile)?;
     check_outputs(common, load)?;
+    let script = Script::of(common)?;
     let remote = remote(load, &profile)?;
     let addresses = engines::addresses(&common.address, &profile.client);
     let connections = Some(load.connections);
@@ -60,8 +62,10 @@ fn run_workload<W: Workload + Send + 'static>(
         let halt = halt.clone();
         move || engines::drive(runner, &halt)
     })?;
-    let timing = timing(common, Some(common.duration_of_client()));
-    let windows = watch(&timing, &signals, &[&clients.gauges], || down.rang());
+    let timing = timing(common, common.duration_of_client());
+    let prompt = Prompt::start(script, &[&clients.gauges]);
+    let ended = || down.rang() || prompt.wants_to_end();
+    let windows = watch(&timing, &signals, &[&clients.gauges], ended);
     clients.stop(&down);
     halt.store(true, Ordering::Relaxed);
     let runners = vec![join(handle)?];
@@ -73,7 +77,8 @@ fn run_workload<W: Workload + Send + 'static>(
         ..results.report(common, load, &setup.profile, &clients.gauges, &windows[0])
     };
     drop(runners);
-    results.publish(&report, common, load)
+    let told = prompt.end();
+    results.publish(&report, common, load).and(told)
 }
 
 /// The profile of a command; `otherwise` if none is named.
@@ -109,7 +114,7 @@ pub fn check_outputs(common: &Common, load: &LoadArgs) -> Result<(), Failure> {
 
 /// When to measure and what to tell.
 pub fn timing(common: &Common, duration: Option<Duration>) -> Timing {
-    Timing { duration, warmup: common.warmup, period: common.stats_period }
+    Timing { duration, warmup: common.warmup, period: common.stats_period() }
 }
 
 /// The server to connect to.

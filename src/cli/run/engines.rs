@@ -5,10 +5,10 @@ use crate::app::Tally;
 use crate::cli::Failure;
 use crate::cli::args::{Common, Neighbour};
 use crate::cli::profile::{Profile, Role};
-use crate::engine::{App, Config, Cycles, Engine, ListenOptions, Metrics, Runner};
+use crate::engine::{App, Config, Cycles, Engine, Limits, ListenOptions, Mailbox, Metrics, Runner};
 use crate::net::address::{Cidr, Interface};
 use crate::port::dpdk::{DpdkPort, Tsc};
-use crate::tcp::TimeWaitPolicy;
+use crate::tcp;
 use crate::wire::MacAddr;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,8 @@ use std::sync::Arc;
 /// An engine on its port.
 pub type OnPort<A> = Runner<DpdkPort, A, Tsc>;
 
-/// What a run may read of an engine that runs on an lcore.
+/// What a run may read of an engine that runs on an lcore, and how it may talk to it.
+#[derive(Clone)]
 pub struct Gauges {
     /// What its application counts.
     pub tally: Arc<Tally>,
@@ -29,8 +30,12 @@ pub struct Gauges {
     pub cycles: Arc<Cycles>,
     /// Octets of a TIME-WAIT entry over IPv4 and over IPv6.
     pub time_wait_bytes: (usize, usize),
-    /// What is done with a 4-tuple in TIME-WAIT.
-    pub time_wait_policy: TimeWaitPolicy,
+    /// TCP's habits at the start.
+    pub habits: tcp::Config,
+    /// Its limits.
+    pub limits: Limits,
+    /// By which it may be asked something.
+    pub mailbox: Arc<Mailbox>,
     /// The clock that the engine goes by.
     pub clock: Tsc,
 }
@@ -44,7 +49,9 @@ impl Gauges {
             metrics: stack.metrics().clone(),
             cycles: runner.cycles().clone(),
             time_wait_bytes: stack.time_wait_bytes_per_entry(),
-            time_wait_policy: stack.tcp_config().time_wait,
+            habits: stack.tcp_config().clone(),
+            limits: *stack.limits(),
+            mailbox: stack.mailbox().clone(),
             clock: *runner.clock(),
         }
     }

@@ -5,6 +5,7 @@ use super::client::{
     widen,
 };
 use super::engines::{self, Gauges, OnPort};
+use super::prompt::{Prompt, Script};
 use super::setup::{self, Plug, Setup};
 use super::side::SideGauges;
 use super::watch::{Signals, wait_until, watch};
@@ -47,6 +48,7 @@ fn run_workload<W: Workload + Send + 'static>(
         )));
     }
     check_outputs(common, load)?;
+    let script = Script::of(common)?;
     let processors = setup::loopback_processors(common)?;
     let [client_addresses, server_addresses] = split(&common.address)?;
     let client_addresses = engines::addresses(&client_addresses, &profile.client);
@@ -82,8 +84,10 @@ fn run_workload<W: Workload + Send + 'static>(
     let halts = [Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false))];
     let down = Alarm::default();
     let running = start(&setup, clients.runners.drain(..).collect(), servers, &halts, &down)?;
-    let timing = timing(common, Some(common.duration_of_client()));
-    let windows = watch(&timing, &signals, &[&clients.gauges, &server_gauges], || down.rang());
+    let timing = timing(common, common.duration_of_client());
+    let sides = [&clients.gauges, &server_gauges];
+    let prompt = Prompt::start(script, &sides);
+    let windows = watch(&timing, &signals, &sides, || down.rang() || prompt.wants_to_end());
     clients.stop(&down);
     wait_until(SETTLE, || down.rang() || server_gauges.open_now() == 0);
     for halt in &halts {
@@ -100,7 +104,8 @@ fn run_workload<W: Workload + Send + 'static>(
         ..results.report(common, load, &setup.profile, &clients.gauges, &windows[0])
     };
     drop((client_runners, server_runners));
-    results.publish(&report, common, load)
+    let told = prompt.end();
+    results.publish(&report, common, load).and(told)
 }
 
 /// Addresses of the command line: the client's and the server's by turns.

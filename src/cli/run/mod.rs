@@ -6,14 +6,17 @@
 //!
 //! The calling thread never touches an engine while it runs. It reads counters, and it has two
 //! switches: [`Control`](crate::app::workload::Control) asks a workload to come to its end, and
-//! `halt` stops the loop of an lcore.
+//! `halt` stops the loop of an lcore. The prompt has a thread of its own, and talks to engines
+//! through their mailboxes.
 
 mod client;
 mod engines;
 mod loopback;
 mod outcome;
+mod prompt;
 mod server;
 mod setup;
+mod show;
 mod side;
 mod watch;
 

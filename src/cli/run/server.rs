@@ -3,6 +3,7 @@
 use super::client::{Alarm, check_device, join, launch, port_drops, profile, timing};
 use super::engines::{self, Gauges};
 use super::outcome;
+use super::prompt::{Prompt, Script};
 use super::setup::{self, Setup, Wait};
 use super::side::SideGauges;
 use super::watch::{Signals, watch};
@@ -43,6 +44,7 @@ fn serve<A: App + Send + 'static>(
     let profile = profile(common, None)?;
     check_device(common, &profile)?;
     outcome::check_writable("--json", common.json.as_deref())?;
+    let script = Script::of(common)?;
     let port = arguments.port.unwrap_or(arguments.app.port());
     let addresses = engines::addresses(&common.address, &profile.server);
     let config = engines::config(common, &profile, &profile.server, &addresses, None)?;
@@ -68,7 +70,8 @@ fn serve<A: App + Send + 'static>(
         move || engines::drive(runner, &halt)
     })?;
     let timing = timing(common, common.duration);
-    let windows = watch(&timing, &signals, &[&gauges], || down.rang());
+    let prompt = Prompt::start(script, &[&gauges]);
+    let windows = watch(&timing, &signals, &[&gauges], || down.rang() || prompt.wants_to_end());
     halt.store(true, Ordering::Relaxed);
     let runners = [join(handle)?];
 
@@ -94,5 +97,6 @@ fn serve<A: App + Send + 'static>(
         server: None,
     };
     drop(runners);
-    outcome::publish(&report, common.json.as_deref())
+    let told = prompt.end();
+    outcome::publish(&report, common.json.as_deref()).and(told)
 }

@@ -9,6 +9,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 /// The engines of one side.
+#[derive(Clone)]
 pub struct SideGauges {
     /// `client` or `server`.
     pub name: &'static str,
@@ -26,7 +27,8 @@ pub struct Window {
 }
 
 impl SideGauges {
-    fn sum(&self, of: impl Fn(&Gauges) -> u64) -> u64 {
+    /// The sum over its engines.
+    pub fn sum(&self, of: impl Fn(&Gauges) -> u64) -> u64 {
         self.engines.iter().map(of).sum()
     }
 
@@ -84,13 +86,10 @@ impl SideGauges {
     /// What the engines did, for a report. `port_drops` are those that ports counted.
     pub fn side(&self, window: &Window, tsc_hz: u64, port_drops: &BTreeMap<String, u64>) -> Side {
         let mut drops = port_drops.clone();
-        let mut tcp = BTreeMap::new();
+        let tcp = self.tcp();
         for engine in &self.engines {
             for (name, count) in engine.metrics.drops.iter() {
                 *drops.entry(name.to_owned()).or_default() += count;
-            }
-            for (name, count) in engine.metrics.tcp.iter() {
-                *tcp.entry(name.to_owned()).or_default() += count;
             }
         }
         Side {
@@ -101,6 +100,15 @@ impl SideGauges {
             drops,
             tcp,
         }
+    }
+
+    /// TCP's counters by name.
+    pub fn tcp(&self) -> BTreeMap<String, u64> {
+        let mut tcp = BTreeMap::new();
+        for (name, count) in self.engines.iter().flat_map(|engine| engine.metrics.tcp.iter()) {
+            *tcp.entry(name.to_owned()).or_default() += count;
+        }
+        tcp
     }
 
     /// All of it, for a report of two sides.
@@ -118,12 +126,13 @@ impl SideGauges {
         }
     }
 
-    fn time_wait(&self) -> TimeWait {
+    /// TIME-WAIT, for a report.
+    pub fn time_wait(&self) -> TimeWait {
         let first = self.engines.first();
         let (ipv4, ipv6) = first.map_or((0, 0), |engine| engine.time_wait_bytes);
         let lag = |engine: &Gauges| engine.metrics.time_wait_lag.quantile_ns(0.99);
         TimeWait {
-            policy: first.map(|engine| engine.time_wait_policy).unwrap_or_default(),
+            policy: first.map(|engine| engine.metrics.in_force.time_wait()).unwrap_or_default(),
             current: self.sum(|engine| engine.metrics.time_wait.get()),
             peak: self.sum(|engine| engine.metrics.time_wait_peak.get()),
             entered: self.sum(|engine| engine.metrics.tcp.tw_entered.get()),

@@ -1,0 +1,292 @@
+//! What can be said at the prompt: testpmd's verbs, read from a table.
+
+use super::tcp_args::msl;
+use super::units;
+use crate::engine::Request;
+use crate::tcp::TimeWaitPolicy;
+use core::fmt::Write;
+use core::time::Duration;
+
+/// What a line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Say what there is, or what begins with this.
+    Help(Option<String>),
+    /// End the run.
+    Quit,
+    /// Wait before the next line.
+    Wait(Duration),
+    /// TIME-WAIT in numbers.
+    ShowTimeWait,
+    /// TCP's counters.
+    ShowTcpStats,
+    /// TCP's habits.
+    ShowConfigTcp,
+    /// Ask something of all engines.
+    Ask(Request),
+}
+
+/// What follows the words of a command.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Nothing,
+    Maybe(&'static str),
+    One(&'static str),
+}
+
+/// A command: its words, what follows them, what it does, and how the argument is read.
+struct Verb {
+    words: &'static [&'static str],
+    takes: Takes,
+    help: &'static str,
+    read: fn(&str) -> Result<Order, String>,
+}
+
+const VERBS: [Verb; 9] = [
+    Verb {
+        words: &["help"],
+        takes: Takes::Maybe("WORD"),
+        help: "list the commands, or those that begin with a word",
+        read: |word| Ok(Order::Help((!word.is_empty()).then(|| word.to_owned()))),
+    },
+    Verb {
+        words: &["quit"],
+        takes: Takes::Nothing,
+        help: "end the run and print its result, as the end of input does",
+        read: |_| Ok(Order::Quit),
+    },
+    Verb {
+        words: &["wait"],
+        takes: Takes::One("TIME"),
+        help: "wait before the next command, in files say",
+        read: |time| units::time(time).map(Order::Wait),
+    },
+    Verb {
+        words: &["show", "time-wait"],
+        takes: Takes::Nothing,
+        help: "entries, memory, time left, expiries, reuse, recycling, lag",
+        read: |_| Ok(Order::ShowTimeWait),
+    },
+    Verb {
+        words: &["show", "tcp", "stats"],
+        takes: Takes::Nothing,
+        help: "counters that are not zero, under the names of nstat",
+        read: |_| Ok(Order::ShowTcpStats),
+    },
+    Verb {
+        words: &["show", "config", "tcp"],
+        takes: Takes::Nothing,
+        help: "habits and limits in force, under the names of the options",
+        read: |_| Ok(Order::ShowConfigTcp),
+    },
+    Verb {
+        words: &["set", "msl"],
+        takes: Takes::One("TIME"),
+        help: "maximum segment lifetime, for entries in TIME-WAIT from now on",
+        read: |time| msl(time).map(|time| Order::Ask(Request::SetMsl(time))),
+    },
+    Verb {
+        words: &["set", "msl-on-link"],
+        takes: Takes::One("TIME|off"),
+        help: "the same towards hosts on the link; off = that of msl",
+        read: |time| {
+            let time = match time {
+                "off" => None,
+                time => Some(msl(time).map_err(|error| format!("{error}, or off"))?),
+            };
+            Ok(Order::Ask(Request::SetMslOnLink(time)))
+        },
+    },
+    Verb {
+        words: &["set", "time-wait"],
+        takes: Takes::One("strict|reuse"),
+        help: "may an acceptable SYN reopen a 4-tuple in TIME-WAIT?",
+        read: |policy| {
+            let policy = match policy {
+                "strict" => TimeWaitPolicy::Strict,
+                "reuse" => TimeWaitPolicy::Reuse,
+                "off" => {
+                    return Err("off is for a whole run, whose report says so: start it with \
+                                --time-wait off"
+                        .to_owned());
+                }
+                _ => return Err("strict or reuse is expected".to_owned()),
+            };
+            Ok(Order::Ask(Request::SetTimeWait(policy)))
+        },
+    },
+];
+
+impl Verb {
+    fn name(&self) -> String {
+        self.words.join(" ")
+    }
+
+    fn usage(&self) -> String {
+        match self.takes {
+            Takes::Nothing => self.name(),
+            Takes::Maybe(what) => format!("{} [{what}]", self.name()),
+            Takes::One(what) => format!("{} {what}", self.name()),
+        }
+    }
+}
+
+/// Reads a line; `None` if there is nothing on it. What follows a `#` is a remark.
+///
+/// # Errors
+/// What was wrong and what is allowed, in one line.
+pub fn parse(line: &str) -> Result<Option<Order>, String> {
+    let line = line.split('#').next().unwrap_or_default();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    if words.is_empty() {
+        return Ok(None);
+    }
+    let Some(verb) = VERBS.iter().find(|verb| words.starts_with(verb.words)) else {
+        return Err(unknown(&words));
+    };
+    let name = verb.name();
+    match (verb.takes, &words[verb.words.len()..]) {
+        (Takes::Nothing | Takes::Maybe(_), []) => (verb.read)("").map(Some),
+        (Takes::Nothing, [first, ..]) => {
+            Err(format!("{name}: nothing may follow it, {first} does"))
+        }
+        (Takes::One(what), []) => Err(format!("{name}: {what} is expected")),
+        (_, [argument]) => match (verb.read)(argument) {
+            Ok(order) => Ok(Some(order)),
+            Err(error) => Err(format!("{name} {argument}: {error}")),
+        },
+        (_, [_, second, ..]) => {
+            Err(format!("{name}: one word may follow it, {second} is too much"))
+        }
+    }
+}
+
+/// What to say of words that no command begins with.
+fn unknown(words: &[&str]) -> String {
+    let common = |verb: &Verb| words.iter().zip(verb.words).take_while(|(a, b)| a == b).count();
+    let most = VERBS.iter().map(common).max().unwrap_or(0);
+    let near: Vec<String> =
+        VERBS.iter().filter(|verb| common(verb) == most).map(Verb::name).collect();
+    let said = words.join(" ");
+    format!("{said}: {} is expected", alternatives(&near))
+}
+
+fn alternatives(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [some @ .., last] => format!("{} or {last}", some.join(", ")),
+    }
+}
+
+/// The text that `help` prints.
+///
+/// # Errors
+/// If no command begins with the word.
+pub fn help(word: Option<&str>) -> Result<String, String> {
+    let mut text = String::new();
+    for verb in VERBS.iter().filter(|verb| word.is_none_or(|word| verb.words[0] == word)) {
+        let _ = writeln!(text, "  {:<28} {}", verb.usage(), verb.help); // a string takes all
+    }
+    match word {
+        Some(word) if text.is_empty() => Err(unknown(&[word])),
+        _ => Ok(text),
+    }
+}
+
+/// What a line that has been begun may become.
+pub fn completions(line: &str) -> Vec<String> {
+    let begun = line.trim_start();
+    let whole = |verb: &Verb| match verb.takes {
+        Takes::One(_) => format!("{} ", verb.name()),
+        _ => verb.name(),
+    };
+    VERBS.iter().map(whole).filter(|name| name.starts_with(begun)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_become_orders() {
+        let second = Duration::from_secs(1);
+        for (line, order) in [
+            ("help", Some(Order::Help(None))),
+            ("help set", Some(Order::Help(Some("set".to_owned())))),
+            ("  quit  # at last", Some(Order::Quit)),
+            ("wait 1s", Some(Order::Wait(second))),
+            ("show  time-wait", Some(Order::ShowTimeWait)),
+            ("show tcp stats", Some(Order::ShowTcpStats)),
+            ("show config tcp", Some(Order::ShowConfigTcp)),
+            ("set msl 1s", Some(Order::Ask(Request::SetMsl(second)))),
+            ("set msl-on-link 1s", Some(Order::Ask(Request::SetMslOnLink(Some(second))))),
+            ("set msl-on-link off", Some(Order::Ask(Request::SetMslOnLink(None)))),
+            (
+                "set time-wait strict",
+                Some(Order::Ask(Request::SetTimeWait(TimeWaitPolicy::Strict))),
+            ),
+            ("", None),
+            ("# a remark", None),
+        ] {
+            assert_eq!(parse(line), Ok(order), "{line}");
+        }
+    }
+
+    #[test]
+    fn each_mistake_is_told_what_is_allowed() {
+        let time = "a time with its unit is expected, as in 30s, 200ms, 50us or 800ns";
+        for (line, told) in [
+            (
+                "go",
+                "go: help, quit, wait, show time-wait, show tcp stats, show config tcp, set msl, \
+                 set msl-on-link or set time-wait is expected"
+                    .to_owned(),
+            ),
+            ("show", "show: show time-wait, show tcp stats or show config tcp is expected".into()),
+            ("show tcp", "show tcp: show tcp stats is expected".into()),
+            (
+                "set mls 1s",
+                "set mls 1s: set msl, set msl-on-link or set time-wait is expected".into(),
+            ),
+            ("set msl", "set msl: TIME is expected".into()),
+            ("set msl 30", format!("set msl 30: {time}")),
+            (
+                "set msl 481s",
+                "set msl 481s: a time above zero and up to 480s is expected, as in 30s".into(),
+            ),
+            ("set msl-on-link on", format!("set msl-on-link on: {time}, or off")),
+            ("set msl 1s 2s", "set msl: one word may follow it, 2s is too much".into()),
+            ("set time-wait", "set time-wait: strict|reuse is expected".into()),
+            (
+                "set time-wait off",
+                "set time-wait off: off is for a whole run, whose report says so: start it with \
+                 --time-wait off"
+                    .into(),
+            ),
+            ("set time-wait maybe", "set time-wait maybe: strict or reuse is expected".into()),
+            ("quit now", "quit: nothing may follow it, now does".into()),
+            ("wait", "wait: TIME is expected".into()),
+        ] {
+            assert_eq!(parse(line), Err(told), "{line}");
+        }
+        assert!(help(Some("sing")).is_err());
+    }
+
+    #[test]
+    fn help_lists_and_completion_ends_what_was_begun() {
+        let text = help(None).unwrap();
+        assert_eq!(text.lines().count(), VERBS.len());
+        assert!(VERBS.iter().all(|verb| text.contains(&verb.usage())));
+        assert_eq!(help(Some("set")).unwrap().lines().count(), 3);
+        assert_eq!(completions("sh").len(), 3);
+        assert_eq!(completions("show t"), ["show time-wait", "show tcp stats"]);
+        assert_eq!(completions("set msl-"), ["set msl-on-link "]);
+        assert_eq!(completions("x"), Vec::<String>::new());
+        for line in completions("") {
+            let complete = format!("{line}{}", if line.ends_with(' ') { "1s" } else { "" });
+            let known = parse(&complete).is_ok() || line.starts_with("set time-wait");
+            assert!(known, "{line}");
+        }
+    }
+}
