@@ -1,4 +1,5 @@
-//! A burst comes in: parse and hash all, look all up, then run the protocol.
+//! A burst comes in: parse and hash all, ask for their lines of the flow table, look all up, then run
+//! the protocol.
 //!
 //! The stages let the cache misses of one frame hide behind the work of the others: when the first
 //! segment is processed, the table lines and connections of the whole burst are on their way.
@@ -12,7 +13,6 @@ use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::Ipv6;
 use crate::wire::tcp::Segment;
 use crate::wire::{MacAddr, Malformed, PROTOCOL_ICMPV4, PROTOCOL_ICMPV6, PROTOCOL_TCP, checksum};
-use core::hint::black_box;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// CE, of the two ECN bits of an IP header (RFC 3168 §5).
@@ -172,7 +172,6 @@ impl Stack {
         let start = packet.payload.as_ptr().addr() - frame.bytes.as_ptr().addr();
         let end = start + packet.payload.len();
         let hash = self.hash(&tuple);
-        black_box(self.table.touch(hash));
         Some(Staged {
             tuple,
             hash,
