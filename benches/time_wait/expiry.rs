@@ -150,8 +150,8 @@ fn run(eal: &Eal, lcores: &[u32], pace: Option<(f64, Arrival)>, case: Case) -> O
     let times = loading.join();
     stage.store(OVER, Ordering::Release);
     let served = serving.join();
-    let times = times.map_err(|_| "the client panicked")??;
     let (expired, lag_max_ns) = served.map_err(|_| "the server panicked")??;
+    let times = times.map_err(|_| "the client panicked")??;
     Ok(Ran { times, expired, lag_max_ns })
 }
 
