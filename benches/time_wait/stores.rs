@@ -77,7 +77,7 @@ impl<A: Addresses> Store for Wheel<A> {
 
     #[inline]
     fn expire(&mut self, now: Instant, budget: usize, due: &mut Vec<u32>) -> bool {
-        self.0.expire(now, budget, due, |_, _| {}) == Progress::MoreDue
+        self.0.expire_all(now, budget, due, |_, _| {}) == Progress::MoreDue
     }
 }
 

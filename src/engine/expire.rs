@@ -2,7 +2,8 @@
 
 use super::flow_table::{FlowHash, Kind};
 use super::stack::{Mark, Stack, TIMER_BUDGET, context, keyed};
-use super::time_waits::{Family, TimeWaits, instant_of};
+use super::store::instant_of;
+use super::time_waits::{Family, TimeWaits};
 use crate::tcp::time_wait::Addresses;
 use crate::tcp::timers::Expiry;
 use crate::time::Instant;
@@ -81,7 +82,7 @@ impl Stack {
         let mut due = mem::take(&mut self.due);
         let entries = family(&mut self.time_waits);
         let (metrics, now) = (&self.metrics, self.now);
-        let _ = entries.expire(now, budget, &mut due, |deadline, count| {
+        let _ = entries.expire_all(now, budget, &mut due, |deadline, count| {
             metrics.time_wait_lag.record(now.nanos_since(instant_of(deadline, now)), count.into());
             metrics.time_wait_left.sub(deadline, count);
         });

@@ -1,7 +1,7 @@
 //! Gauges of TIME-WAIT that one engine writes and anyone may read: how late expiry is, and how the
 //! time that is left is spread over the entries.
 
-use super::time_waits::TICK_SHIFT;
+use super::store::TICK_SHIFT;
 use crate::tcp::Counter;
 use crate::time::Instant;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};

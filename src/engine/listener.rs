@@ -200,7 +200,7 @@ impl Stack {
         let attached = |block: &super::stack::Block| !block.is(super::stack::Mark::Detached);
         let mut alive = self.conns.iter().filter(|(_, block)| attached(block));
         alive.any(|(_, block)| matches(block.tcp.tuple.local_addr()))
-            || self.time_waits.v4.iter().any(|entry| matches(entry.tuple().local_addr()))
-            || self.time_waits.v6.iter().any(|entry| matches(entry.tuple().local_addr()))
+            || self.time_waits.v4.iter().any(|(_, entry)| matches(entry.tuple().local_addr()))
+            || self.time_waits.v6.iter().any(|(_, entry)| matches(entry.tuple().local_addr()))
     }
 }

@@ -33,6 +33,7 @@ pub mod slab;
 mod socket;
 mod socket_options;
 mod stack;
+pub mod store;
 mod time_wait;
 pub mod time_waits;
 
