@@ -30,6 +30,10 @@ mod retransmit;
 mod sack;
 #[path = "exchange/segment.rs"]
 mod segment;
+#[path = "exchange/syn_cache.rs"]
+mod syn_cache;
+#[path = "exchange/syn_cookies.rs"]
+mod syn_cookies;
 #[path = "exchange/time_wait.rs"]
 mod time_wait;
 #[path = "exchange/time_wait_limits.rs"]

@@ -2,6 +2,7 @@
 
 use crate::net::address::{BadInterface, Interface};
 use crate::tcp;
+use crate::tcp::cookie::CookieSecret;
 use core::fmt;
 
 /// How much of everything an engine may hold. Memory for it is reserved at the start and touched
@@ -12,6 +13,8 @@ pub struct Limits {
     pub max_connections: u32,
     /// Entries in TIME-WAIT. When it is reached the oldest is recycled, and counted.
     pub max_time_wait: u32,
+    /// Half-open connections. What comes when there are so many is answered with a cookie, or dropped.
+    pub syn_cache: u32,
     /// Octets that all connections together may hold, sent and received.
     pub buffer_bytes: u64,
     /// Segments that all connections together may hold out of order.
@@ -27,6 +30,7 @@ impl Default for Limits {
         Limits {
             max_connections: 1 << 18,
             max_time_wait: 1 << 22,
+            syn_cache: 1 << 16,
             buffer_bytes: 1 << 30,
             reassembly_segments: 1 << 16,
             recoveries: 1 << 12,
@@ -47,12 +51,21 @@ pub struct Config {
     /// The secret behind sequence numbers, ports and hashes. Unpredictable on a network, fixed in a
     /// simulation.
     pub seed: [u8; 32],
+    /// The secret behind SYN cookies, if several hosts are to take each other's; else it comes from
+    /// the seed.
+    pub cookie_secret: Option<CookieSecret>,
 }
 
 impl Config {
     /// Defaults for everything but the interface.
     pub fn new(interface: Interface, seed: [u8; 32]) -> Self {
-        Config { interface, tcp: tcp::Config::default(), limits: Limits::default(), seed }
+        Config {
+            interface,
+            tcp: tcp::Config::default(),
+            limits: Limits::default(),
+            seed,
+            cookie_secret: None,
+        }
     }
 
     /// Checks what can be checked before anything is built.
@@ -72,6 +85,7 @@ impl Config {
         let most = u64::from(super::flow_table::MAX_INDEX) - 1;
         within("max_connections", limits.max_connections.into(), 1, most)?;
         within("max_time_wait", limits.max_time_wait.into(), 1, most)?;
+        within("syn_cache", limits.syn_cache.into(), 1, most / 2)?;
         within("buffer_bytes", limits.buffer_bytes, 1 << 16, 1 << 42)?;
         within("reassembly_segments", limits.reassembly_segments.into(), 1, 1 << 30)?;
         within("recoveries", limits.recoveries.into(), 1, 1 << 20)?;

@@ -10,6 +10,7 @@ use crate::port::{RxChecksum, RxFrame, TxOffload};
 use crate::tcp::buffer::CHUNK_BYTES;
 use crate::tcp::{Arrival, Flag};
 use crate::time::Instant;
+use crate::wire::tcp::Segment;
 use core::hint::black_box;
 use core::ops::{Deref, DerefMut};
 
@@ -118,12 +119,14 @@ impl<A: App> Engine<A> {
     }
 
     /// Time has passed: fires what is due, and gives the application its turn. Returns how many
-    /// timers of connections fired and entries in TIME-WAIT expired.
+    /// timers of connections fired, entries in TIME-WAIT expired and half-open connections were due.
     pub fn poll(&mut self, now: Instant) -> usize {
         self.stack.set_now(now);
         self.stack.take_requests();
         self.stack.poll_neighbours();
-        let fired = self.stack.expire_connections() + self.stack.expire_time_wait();
+        let stack = &mut self.stack;
+        let fired =
+            stack.expire_connections() + stack.expire_time_wait() + stack.expire_half_open();
         self.app.on_poll(&mut self.stack);
         self.settle();
         fired
@@ -178,14 +181,29 @@ impl<A: App> Engine<A> {
                 if stack.conns[index].tcp.is(Flag::AckEach) {
                     stack.send_ack_of_its_own(index);
                 }
-                let mut cx = context!(stack);
-                cx.congestion_experienced = staged.congestion;
-                let arrival = stack.conns[index].tcp.on_segment(&mut cx, &segment);
-                self.carry_out(index, &arrival);
+                self.connection_arrives(index, staged, &segment);
+            }
+            Some((Kind::SynCache, index)) => {
+                if let Some(index) = stack.half_open_arrives(index, staged, &segment) {
+                    self.connection_arrives(index, staged, &segment);
+                }
             }
             Some((kind, index)) => stack.time_wait_arrives(kind, index, staged, &segment),
-            None => stack.no_connection(staged, &segment),
+            None => {
+                if let Some(index) = stack.no_connection(staged, &segment) {
+                    self.connection_arrives(index, staged, &segment);
+                }
+            }
         }
+    }
+
+    #[inline]
+    fn connection_arrives(&mut self, index: u32, staged: &Staged, segment: &Segment<'_>) {
+        let stack = &mut self.stack;
+        let mut cx = context!(stack);
+        cx.congestion_experienced = staged.congestion;
+        let arrival = stack.conns[index].tcp.on_segment(&mut cx, segment);
+        self.carry_out(index, &arrival);
     }
 
     /// Does what the arrival of a segment asks for, and tells the application.
@@ -366,6 +384,7 @@ impl Stack {
                 .conns
                 .get(index)
                 .is_some_and(|block| !block.is(Mark::Detached) && block.tcp.tuple == staged.tuple),
+            (Kind::SynCache, index) => self.syn_cache.is_for(index, &staged.tuple),
             _ => false, // rare enough to look it up again
         }
     }

@@ -115,6 +115,7 @@ impl Stack {
             connections,
             self.time_waits.v4.next_deadline(self.now),
             self.time_waits.v6.next_deadline(self.now),
+            self.next_half_open(),
             self.neighbours.next_deadline(),
         ]
         .into_iter()

@@ -18,6 +18,11 @@ impl FlowKey {
         FlowKey { k0, k1 }
     }
 
+    /// Both halves, for another hash.
+    pub(super) fn octets(&self) -> [u8; 16] {
+        (u128::from(self.k0) << 64 | u128::from(self.k1)).to_le_bytes()
+    }
+
     /// The hash of an IPv4 4-tuple: SipHash-1-3 of its 12 octets, each field little-endian, in the
     /// order of the arguments.
     #[inline]

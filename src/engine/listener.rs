@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::stack::{ConnId, Stack};
 use crate::net::address::Cidr;
-use crate::tcp;
+use crate::tcp::{self, SynCookies};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -21,11 +21,13 @@ pub struct ListenOptions {
     pub reuse_address: bool,
     /// Maximum segment lifetime for connections of this port, in place of that of the engine.
     pub msl: Option<Duration>,
+    /// SYN cookies, in place of what the engine says.
+    pub syn_cookies: Option<SynCookies>,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        ListenOptions { backlog: 4_096, reuse_address: true, msl: None }
+        ListenOptions { backlog: 4_096, reuse_address: true, msl: None, syn_cookies: None }
     }
 }
 
@@ -33,14 +35,30 @@ pub(super) struct Listener {
     /// The address that was bound; unspecified = all of ours of its family.
     pub address: SocketAddr,
     pub options: ListenOptions,
-    /// Connections in the handshake, or established and not yet accepted.
+    /// Connections established and not yet accepted.
     pub backlog: u32,
+    /// Those in the handshake.
+    pub half_open: u32,
+    /// It had no room and answers with cookies until it has.
+    pub cookies: bool,
     /// Established and not yet accepted.
     pub ready: VecDeque<ConnId>,
     pub generation: u16,
     pub open: bool,
     /// The next listener of the same port, plus one.
     next: u16,
+}
+
+impl Listener {
+    /// Is there no room for another handshake?
+    pub fn is_full(&self) -> bool {
+        self.half_open + self.backlog >= self.options.backlog
+    }
+
+    /// Is no more than half of the room in use?
+    pub fn is_relieved(&self) -> bool {
+        self.half_open + self.backlog <= self.options.backlog / 2
+    }
 }
 
 /// All listeners, found by their port.
@@ -110,14 +128,28 @@ impl Listeners {
         }
         let generation = free.map_or(0, |index| self.list[index].generation.wrapping_add(1));
         let ready = VecDeque::with_capacity(options.backlog.min(1 << 16) as usize);
-        let listener =
-            Listener { address, options, backlog: 0, ready, generation, open: true, next };
+        let listener = Listener {
+            address,
+            options,
+            backlog: 0,
+            half_open: 0,
+            cookies: false,
+            ready,
+            generation,
+            open: true,
+            next,
+        };
         match free {
             Some(index) => self.list[index] = listener,
             None => self.list.push(listener),
         }
         self.by_port[usize::from(port)] = index as u16 + 1;
         Ok(ListenerId(index as u16, generation))
+    }
+
+    /// Listeners that answer with cookies because they had no room.
+    pub fn with_cookies(&self) -> u64 {
+        self.list.iter().filter(|listener| listener.open && listener.cookies).count() as u64
     }
 
     /// Takes a listener out and gives the connections that nobody accepted.
@@ -177,12 +209,15 @@ impl Stack {
         self.listeners.add(address, options)
     }
 
-    /// Stops listening. Connections that nobody has accepted are reset; accepted ones live on.
+    /// Stops listening. Connections that nobody has accepted are reset, half-open ones are forgotten,
+    /// accepted ones live on.
     ///
     /// # Errors
     /// [`Error::BadHandle`] if there is no such listener.
     pub fn unlisten(&mut self, id: ListenerId) -> Result<(), Error> {
         let waiting = self.listeners.remove(id).ok_or(Error::BadHandle)?;
+        self.forget_half_open_of(id);
+        self.metrics.syn_cookies_active.set(self.listeners.with_cookies());
         for conn in waiting {
             let _ = self.abort(conn); // the peer may have reset it already
             let _ = self.close(conn);

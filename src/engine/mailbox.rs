@@ -12,7 +12,7 @@
 
 use super::error::Error;
 use super::stack::Stack;
-use crate::tcp::{self, TimeWaitPolicy};
+use crate::tcp::{self, SynCookies, TimeWaitPolicy};
 use core::fmt;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
@@ -30,6 +30,10 @@ pub enum Request {
     SetMslOnLink(Option<Duration>),
     /// Treat 4-tuples in TIME-WAIT so, as [`Stack::set_time_wait`].
     SetTimeWait(TimeWaitPolicy),
+    /// Answer SYNs so, where a listener does not say otherwise, as [`Stack::set_syn_cookies`].
+    SetSynCookies(SynCookies),
+    /// Take so many SYNs of a source in a second, as [`Stack::set_syn_limit`].
+    SetSynLimit(Option<u16>),
 }
 
 /// Why a request was not taken.
@@ -121,6 +125,9 @@ pub struct InForce {
     /// 0 = none.
     msl_on_link_ns: AtomicU64,
     time_wait: AtomicU64,
+    syn_cookies: AtomicU64,
+    /// One more than the limit; 0 = none.
+    syn_limit: AtomicU64,
 }
 
 impl InForce {
@@ -144,6 +151,21 @@ impl InForce {
         }
     }
 
+    /// Whether SYNs are answered with cookies.
+    pub fn syn_cookies(&self) -> SynCookies {
+        match self.syn_cookies.load(Ordering::Relaxed) {
+            0 => SynCookies::Off,
+            1 => SynCookies::Auto,
+            _ => SynCookies::Always,
+        }
+    }
+
+    /// SYNs that a source may send in a second.
+    pub fn syn_limit(&self) -> Option<u16> {
+        let limit = self.syn_limit.load(Ordering::Relaxed);
+        limit.checked_sub(1).map(|limit| limit as u16)
+    }
+
     pub(super) fn publish(&self, config: &tcp::Config) {
         let nanos = |time: Duration| time.as_nanos() as u64;
         self.msl_ns.store(nanos(config.msl), Ordering::Relaxed);
@@ -154,6 +176,14 @@ impl InForce {
             TimeWaitPolicy::Off => 2,
         };
         self.time_wait.store(policy, Ordering::Relaxed);
+        let cookies = match config.syn_cookies {
+            SynCookies::Off => 0,
+            SynCookies::Auto => 1,
+            SynCookies::Always => 2,
+        };
+        self.syn_cookies.store(cookies, Ordering::Relaxed);
+        let limit = config.syn_limit_per_s.map_or(0, |limit| u64::from(limit) + 1);
+        self.syn_limit.store(limit, Ordering::Relaxed);
     }
 }
 
@@ -187,6 +217,19 @@ impl Stack {
         debug_assert!(done.is_ok(), "every policy is one");
     }
 
+    /// Says whether SYNs are answered with cookies from now on, where a listener does not say otherwise.
+    /// With [`SynCookies::Off`] those that are under way are no longer taken either.
+    pub fn set_syn_cookies(&mut self, mode: SynCookies) {
+        let done = self.carry_out(Request::SetSynCookies(mode));
+        debug_assert!(done.is_ok(), "every mode is one");
+    }
+
+    /// Sets how many SYNs a source, an IPv4 address or an IPv6 /64, may send in a second.
+    pub fn set_syn_limit(&mut self, per_second: Option<u16>) {
+        let done = self.carry_out(Request::SetSynLimit(per_second));
+        debug_assert!(done.is_ok(), "every limit is one");
+    }
+
     /// Does what other threads have asked for since the last poll.
     #[inline]
     pub(super) fn take_requests(&mut self) {
@@ -202,6 +245,8 @@ impl Stack {
             Request::SetMsl(msl) if is_msl(msl) => self.config.msl = msl,
             Request::SetMslOnLink(msl) if msl.is_none_or(is_msl) => self.config.msl_on_link = msl,
             Request::SetTimeWait(policy) => self.config.time_wait = policy,
+            Request::SetSynCookies(mode) => self.config.syn_cookies = mode,
+            Request::SetSynLimit(limit) => self.config.syn_limit_per_s = limit,
             Request::SetMsl(_) | Request::SetMslOnLink(_) => return Err(Error::Invalid),
         }
         self.metrics.in_force.publish(&self.config);

@@ -27,6 +27,12 @@ pub struct Metrics {
     pub time_wait: Counter,
     /// The most entries in TIME-WAIT that there were at a time.
     pub time_wait_peak: Counter,
+    /// Half-open connections now.
+    pub syn_cache: Counter,
+    /// The most half-open connections that there were at a time.
+    pub syn_cache_peak: Counter,
+    /// Listeners that answer with cookies because they had no room.
+    pub syn_cookies_active: Counter,
     /// How late entries in TIME-WAIT expired, counted from the tick at which their 2·MSL were over.
     pub time_wait_lag: Lag,
     /// When the entries in TIME-WAIT expire.

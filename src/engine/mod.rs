@@ -27,6 +27,7 @@ mod mailbox;
 mod metrics;
 mod neighbourhood;
 mod output;
+mod passive;
 mod receive;
 mod runner;
 pub mod slab;
@@ -34,6 +35,8 @@ mod socket;
 mod socket_options;
 mod stack;
 pub mod store;
+mod syn_cache;
+mod syn_limit;
 mod time_wait;
 pub mod time_waits;
 

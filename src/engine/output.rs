@@ -161,7 +161,12 @@ impl Stack {
     }
 
     /// Queues a segment without payload. False if there was no room for it.
-    fn queue_segment(&mut self, tuple: &Tuple, to: MacAddr, segment: &Segment<'_>) -> bool {
+    pub(super) fn queue_segment(
+        &mut self,
+        tuple: &Tuple,
+        to: MacAddr,
+        segment: &Segment<'_>,
+    ) -> bool {
         let link = self.link;
         let queued = self.control.push(|room| {
             let checksums = Checksums::Software;

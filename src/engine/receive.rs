@@ -190,7 +190,7 @@ impl Stack {
             Kind::Connection => self.conns[index].tcp.tuple == *tuple,
             Kind::TimeWait4 => tuple.is_v4() && self.time_waits.v4[index].is_for(tuple),
             Kind::TimeWait6 => !tuple.is_v4() && self.time_waits.v6[index].is_for(tuple),
-            Kind::SynCache => false,
+            Kind::SynCache => self.syn_cache.is_for(index, tuple),
         })
     }
 

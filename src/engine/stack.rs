@@ -8,12 +8,15 @@ use super::listener::{ListenerId, Listeners};
 use super::mailbox::Mailbox;
 use super::metrics::Metrics;
 use super::slab::Slab;
+use super::syn_cache::SynCache;
+use super::syn_limit::SynLimit;
 use super::time_waits::{Family, TimeWaits};
 use crate::net::frame::Link;
 use crate::net::neighbour::{NeighbourConfig, NeighbourId, Neighbours};
 use crate::net::route::Routes;
 use crate::tcp;
 use crate::tcp::buffer::{CHUNK_BYTES, Pool};
+use crate::tcp::cookie::{CookieSecret, Cookies};
 use crate::tcp::reassembly::ReassemblyPool;
 use crate::tcp::recovery::RecoveryPool;
 use crate::tcp::time_wait::{PairV4, PairV6};
@@ -115,11 +118,15 @@ pub(super) fn linger_ms(linger: Option<Duration>) -> u32 {
 }
 
 /// The secrets of an engine, one for each purpose.
+#[derive(Clone, Copy)]
 pub(super) struct Secrets {
     pub flows: FlowKey,
     pub sequence: FlowKey,
     pub timestamps: FlowKey,
     pub ports: FlowKey,
+    /// Of SYN cookies, unless one was given.
+    cookies: FlowKey,
+    sources: FlowKey,
 }
 
 impl Secrets {
@@ -133,7 +140,14 @@ impl Secrets {
             let half = |n: u64| root.hash_v6(word(2).into(), (purpose << 1 | n).into(), 0, 0).0;
             FlowKey::new(half(0), half(1))
         };
-        Secrets { flows: key(0), sequence: key(1), timestamps: key(2), ports: key(3) }
+        Secrets {
+            flows: key(0),
+            sequence: key(1),
+            timestamps: key(2),
+            ports: key(3),
+            cookies: key(4),
+            sources: key(5),
+        }
     }
 }
 
@@ -170,6 +184,13 @@ pub struct Stack {
     pub(super) reassembly: ReassemblyPool,
     pub(super) recovery: RecoveryPool,
     pub(super) time_waits: TimeWaits,
+    pub(super) syn_cache: SynCache,
+    pub(super) syn_limit: SynLimit,
+    pub(super) cookies: Cookies,
+    /// When a cookie was sent last; `FAR` = never.
+    pub(super) last_cookie: Instant,
+    /// Others may have sent cookies that we take.
+    pub(super) shares_cookies: bool,
     pub(super) control: ControlQueue,
     /// Connections with something to send, in the order in which they came by it.
     pub(super) dirty: VecDeque<u32>,
@@ -181,6 +202,8 @@ pub struct Stack {
     pub(super) ready: VecDeque<(u32, u32)>,
     /// Keys that came out of a wheel.
     pub(super) due: Vec<u32>,
+    /// Half-open connections whose SYN-ACK goes out again.
+    pub(super) again: Vec<u32>,
     /// Frames that have arrived since the last poll.
     pub(super) arrived: usize,
     /// Entries of TIME-WAIT that began since the last poll.
@@ -211,7 +234,9 @@ pub(super) use context;
 impl Stack {
     pub(super) fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
-        let Config { interface, tcp, limits, seed } = config;
+        let Config { interface, tcp, limits, seed, cookie_secret } = config;
+        let secrets = Secrets::new(&seed);
+        let own = CookieSecret { key: secrets.cookies.octets(), epoch: Duration::ZERO };
         let now = Instant::ZERO;
         let mut neighbours = Neighbours::new(NeighbourConfig {
             limit: limits.neighbours,
@@ -233,25 +258,33 @@ impl Stack {
             link: Link::new(&interface),
             vlan_id: interface.vlan.map(|tag| tag & 0xfff),
             mtu: interface.mtu,
-            secrets: Secrets::new(&seed),
+            secrets,
             metrics: Arc::new(metrics),
             mailbox: Arc::new(Mailbox::new()),
             routes: Routes::new(&interface),
             neighbours,
             listeners: Listeners::new(),
-            table: FlowTable::new(connections + limits.max_time_wait as usize),
+            table: FlowTable::new(
+                connections + limits.max_time_wait as usize + limits.syn_cache as usize,
+            ),
             conns: Slab::with_limit(limits.max_connections),
             wheel: Wheel::new(limits.max_connections, TICK_SHIFT, WHEEL_SLOTS, now),
             pool: Pool::new(limits.buffer_bytes.div_ceil(CHUNK_BYTES as u64) as u32),
             reassembly: ReassemblyPool::new(limits.reassembly_segments),
             recovery: RecoveryPool::new(limits.recoveries.min(limits.max_connections)),
             time_waits: TimeWaits::new(limits.max_time_wait, now),
+            syn_cache: SynCache::new(limits.syn_cache, now),
+            syn_limit: SynLimit::new(secrets.sources),
+            cookies: Cookies::new(cookie_secret.unwrap_or(own), now),
+            last_cookie: Instant::FAR,
+            shares_cookies: cookie_secret.is_some(),
             control: ControlQueue::new(usize::from(interface.mtu) + 18),
             dirty: VecDeque::with_capacity(connections),
             to_tell: VecDeque::with_capacity(1_024.min(connections)),
             waiting: Vec::new(),
             ready: VecDeque::new(),
             due: Vec::with_capacity(TIMER_BUDGET),
+            again: Vec::with_capacity(TIMER_BUDGET),
             arrived: 0,
             entered: 0,
             offered: None,
@@ -302,6 +335,13 @@ impl Stack {
     pub fn time_wait_bytes_per_entry(&self) -> (usize, usize) {
         let slot = self.table.memory_bytes().div_ceil(self.table.capacity().max(1));
         (Family::<PairV4>::entry_bytes() + slot, Family::<PairV6>::entry_bytes() + slot)
+    }
+
+    /// Octets that one half-open connection takes, over IPv4 and over IPv6: as for TIME-WAIT.
+    pub fn syn_cache_bytes_per_entry(&self) -> (usize, usize) {
+        let slot = self.table.memory_bytes().div_ceil(self.table.capacity().max(1));
+        let (v4, v6) = SynCache::entry_bytes();
+        (v4 + slot, v6 + slot)
     }
 
     /// Timers that are filed.
@@ -416,13 +456,19 @@ impl Stack {
 
     /// Makes room for a new connection and files it. `None` if a limit is reached.
     pub(super) fn admit(&mut self, tcp: Connection, hash: FlowHash) -> Option<u32> {
-        let generation = self.next_generation;
-        let index =
-            self.conns.insert(Block::new(tcp, generation, linger_ms(self.config.linger)))?;
+        let index = self.insert_block(tcp)?;
         if self.table.insert(hash, Kind::Connection, index).is_err() {
             self.conns.free(index);
+            self.metrics.connections.sub(1);
             return None;
         }
+        Some(index)
+    }
+
+    /// Makes room for a new connection that the flow table does not know yet. `None` at the limit.
+    pub(super) fn insert_block(&mut self, tcp: Connection) -> Option<u32> {
+        let block = Block::new(tcp, self.next_generation, linger_ms(self.config.linger));
+        let index = self.conns.insert(block)?;
         self.next_generation = self.next_generation.wrapping_add(1);
         let metrics = &self.metrics;
         metrics.connections.add(1);

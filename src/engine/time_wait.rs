@@ -183,9 +183,12 @@ impl Stack {
         last: &LastAck,
     ) {
         let tuple = &staged.tuple;
-        let counters = &self.metrics.tcp;
         match self.listeners.find(tuple.local.to_std(), tuple.local_port) {
-            Some(listener) if !self.backlog_is_full(listener) => {
+            Some(listener) => {
+                if !self.may_open_again(listener) {
+                    return;
+                }
+                let counters = &self.metrics.tcp;
                 counters.tw_reused.bump();
                 match reason {
                     ReopenBy::Timestamp => counters.tw_reused_timestamp.bump(),
@@ -193,9 +196,8 @@ impl Stack {
                 }
                 self.forget_time_wait(kind, index);
                 let iss = self.isn_beyond(tuple, last.seq);
-                self.open_passive(listener, staged, syn, iss);
+                self.open_half(listener, staged, syn, iss);
             }
-            Some(_) => counters.listen_overflows.bump(),
             None => {
                 let ack = self.last_ack(tuple, last);
                 self.send_bare(tuple, staged.from, &ack);

@@ -150,7 +150,7 @@ impl Connection {
 }
 
 /// The timestamp clock: one tick a millisecond (RFC 7323 §5.4 allows 1 ms to 1 s).
-pub(super) fn millis(now: Instant) -> u32 {
+pub(crate) fn millis(now: Instant) -> u32 {
     (now.nanos() / 1_000_000) as u32
 }
 

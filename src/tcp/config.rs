@@ -17,6 +17,19 @@ pub enum TimeWaitPolicy {
     Off,
 }
 
+/// Whether a SYN is answered without keeping anything of it (RFC 4987 §3.6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SynCookies {
+    /// Never: what finds no room is dropped.
+    Off,
+    /// When the SYN cache or the backlog of the listener is full, until both are half empty.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+}
+
 /// Keep-alive: probes on an idle connection (RFC 9293 §3.8.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
@@ -106,6 +119,11 @@ pub struct Config {
     pub keep_alive: Option<KeepAlive>,
     /// Challenge ACKs that one connection may send in a second (RFC 5961 §7).
     pub challenge_acks_per_s: u8,
+    /// SYN cookies for listeners that do not say otherwise.
+    pub syn_cookies: SynCookies,
+    /// SYNs that one source, an IPv4 address or an IPv6 /64, may send in a second; what goes beyond
+    /// is dropped. `None` = any number.
+    pub syn_limit_per_s: Option<u16>,
 }
 
 impl Default for Config {
@@ -142,6 +160,8 @@ impl Default for Config {
             fin_wait_2: Duration::from_secs(60),
             keep_alive: None,
             challenge_acks_per_s: 10,
+            syn_cookies: SynCookies::Auto,
+            syn_limit_per_s: None,
         }
     }
 }

@@ -163,7 +163,22 @@ counters! {
         keep_alives = "TCPKeepAlive",
         /// SYNs received by listeners.
         syn_received = "TCPSynReceived",
-        /// SYNs dropped because the accept backlog was full.
+        /// SYN-ACKs that were sent again because nothing came back.
+        synack_retrans = "TCPSynRetrans",
+        /// SYN-ACKs sent with a cookie.
+        cookies_sent = "SyncookiesSent",
+        /// Connections that a cookie has made.
+        cookies_received = "SyncookiesRecv",
+        /// ACKs that came for a cookie and brought none that is good.
+        cookies_failed = "SyncookiesFailed",
+        /// SYNs that were answered with a cookie because there was no room.
+        full_do_cookies = "TCPReqQFullDoCookies",
+        /// SYNs that were dropped because there was no room and cookies were off.
+        full_drop = "TCPReqQFullDrop",
+        /// SYNs dropped because their source sends too many.
+        syn_limited = "TCPSynLimitDrop",
+        /// SYNs dropped, or ACKs that would have completed a handshake ignored, because the accept
+        /// backlog was full.
         listen_overflows = "ListenOverflows",
         /// SYNs dropped because no connection could be had.
         listen_drops = "ListenDrops",

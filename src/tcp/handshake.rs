@@ -3,16 +3,13 @@
 use super::acceptable::millis;
 use super::config::Config;
 use super::congestion::Controller;
-use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
+use super::connection::{Arrival, Birth, CloseReason, Connection, Context, Flag};
+use super::half_open::{Answer, DEFAULT_MSS_V4, DEFAULT_MSS_V6, Handshake};
 use super::state::{State, StateEvent};
 use crate::time::Instant;
 use crate::wire::options::{Options, Timestamps};
 use crate::wire::tcp::{Flags, Segment};
 
-/// The MSS of a peer that announces none (RFC 9293 MUST-15).
-const DEFAULT_MSS_V4: u16 = 536;
-/// The same for IPv6.
-const DEFAULT_MSS_V6: u16 = 1_220;
 /// No peer may make us send smaller segments than this, in octets (CVE-2019-11479).
 const SMALLEST_MSS: u16 = 64;
 /// Octets that timestamps take in every segment, with their padding.
@@ -59,6 +56,28 @@ impl Connection {
             let text = Segment { seq: segment.seq + 1, ..*segment };
             self.take_text(cx, &text, arrival);
         }
+    }
+
+    /// A connection in SYN-RECEIVED whose SYN-ACK has been sent and is acknowledged by the segment that
+    /// is to arrive next: what was kept of the handshake, or was in a cookie, becomes a connection.
+    pub fn complete(
+        birth: &Birth,
+        config: &Config,
+        now: Instant,
+        handshake: &Handshake,
+        answer: Answer,
+    ) -> Self {
+        let mut new = Self::accept(birth, config, now, &handshake.syn(&birth.tuple));
+        new.snd_nxt = birth.iss + 1;
+        new.snd_max = new.snd_nxt;
+        new.stalled_ms = millis(now);
+        new.retries = answer.retries;
+        if let (Some(sent_us), 0) = (answer.sent_us, answer.retries) {
+            new.set(Flag::Timing); // Karn: what was sent once
+            new.rtt_seq = birth.iss;
+            new.rtt_start_us = sent_us;
+        }
+        new
     }
 
     /// Takes in the peer's SYN: its sequence number, window and options.

@@ -144,6 +144,14 @@ impl Exchange {
         self.accepts();
     }
 
+    /// The same, but nobody has accepted it yet.
+    pub fn handshake_unaccepted(&mut self) {
+        use super::segment::{ack, syn, syn_ack};
+        self.receives(syn().seq(300).mss(1_460));
+        self.sends(syn_ack().seq(100).ack(301));
+        self.receives(ack().seq(301).ack(101));
+    }
+
     pub fn in_rhythm(mut self, rhythm: Rhythm) -> Self {
         self.rhythm = rhythm;
         self
@@ -312,6 +320,21 @@ impl Exchange {
         }
     }
 
+    /// As [`at`](Self::at), but what is due then may come up to 8 ms late: SYN-ACKs are sent again by a
+    /// clock of about a millisecond.
+    #[track_caller]
+    pub fn about(&mut self, ms: u64) {
+        self.at(ms);
+        let until = self.now + Duration::from_millis(8);
+        while self.now < until {
+            let next = self.engine.next_deadline().map_or(until, |at| at.max(self.now).min(until));
+            self.now = next.max(self.now + Duration::from_nanos(1));
+            self.engine.poll(self.now);
+            self.drain();
+        }
+        self.sent.iter_mut().for_each(|sent| sent.at = until);
+    }
+
     fn run_by_deadlines(&mut self, until: Instant) {
         let mut still = 0;
         while let Some(deadline) = self.engine.next_deadline().filter(|at| *at <= until) {
@@ -326,6 +349,12 @@ impl Exchange {
         self.engine.poll(until);
         self.drain();
         assert_eq!(self.sent.len(), so_far, "something was due at {:?} unasked", self.elapsed());
+    }
+
+    /// How many frames have been sent and not been looked at: now they have.
+    pub fn sent_segments_now(&mut self) -> usize {
+        let sent: Vec<Sent> = self.sent.drain(..).collect();
+        sent.iter().filter(|sent| self.parse(&sent.frame).is_some()).count()
     }
 
     pub fn now(&self) -> Instant {

@@ -12,13 +12,14 @@ fn syn_ack() {
         tcp.receives(syn().seq(300).mss(1_460));
         tcp.sends(segment::syn_ack().seq(100).ack(301));
         for second in [1, 3, 7, 15, 31] {
-            tcp.at(second * 1_000);
+            tcp.about(second * 1_000);
             tcp.sends(segment::syn_ack().seq(100).ack(301).mss(1_460));
         }
         assert_eq!(tcp.counters().retrans_segs.get(), 5);
         tcp.at(62_999);
-        assert_eq!(tcp.engine.connections(), 1);
-        tcp.at(63_000);
+        assert_eq!(tcp.engine.metrics().syn_cache.get(), 1);
+        tcp.about(63_000);
+        assert_eq!(tcp.engine.metrics().syn_cache.get(), 0);
         tcp.only_time_wait(0); // given up; nobody was told of it
     });
 }

@@ -1,0 +1,403 @@
+//! Passive opens: from a SYN to a connection, by way of the SYN cache or of a cookie (RFC 4987).
+//!
+//! ```text
+//!   SYN ─▶ room? ──yes──▶ SYN cache ──SYN-ACK──▶ ┐
+//!            └──no, or always──▶ cookie ─────────▶ ACK ─▶ room in the backlog? ─▶ connection
+//! ```
+//!
+//! A SYN with a cookie leaves nothing behind: neither the flow table nor a connection is written to.
+
+use super::flow_table::Kind;
+use super::listener::ListenerId;
+use super::output::Bare;
+use super::receive::Staged;
+use super::stack::{Mark, Stack, keyed};
+use super::store::tick_at_or_after;
+use super::syn_cache::{pack, with_entry};
+use crate::tcp::acceptable::millis;
+use crate::tcp::cookie;
+use crate::tcp::half_open::{Answer, HalfOpen, Handshake, Origin, Verdict};
+use crate::tcp::isn::isn;
+use crate::tcp::{Connection, SynCookies, Tuple};
+use crate::time::Instant;
+use crate::wire::MacAddr;
+use crate::wire::seq::SeqNumber;
+use crate::wire::tcp::{Flags, Segment};
+
+/// Half-open connections that one poll looks at.
+const BUDGET: usize = 64;
+
+/// An ACK brings no cookie of ours.
+pub(super) struct NoCookie;
+
+/// What becomes of a SYN.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Cache,
+    Cookie,
+    Drop,
+}
+
+impl Stack {
+    /// A listener gets a SYN (RFC 9293 §3.10.7.2).
+    pub(super) fn syn_arrives(&mut self, id: ListenerId, staged: &Staged, syn: &Segment<'_>) {
+        self.metrics.tcp.syn_received.bump();
+        if let Some(limit) = self.config.syn_limit_per_s
+            && self.syn_limit.is_over(staged.tuple.remote, self.now, limit)
+        {
+            self.metrics.tcp.syn_limited.bump();
+            return;
+        }
+        match self.way_of(id) {
+            Way::Drop => self.metrics.tcp.listen_drops.bump(),
+            Way::Cookie => self.answer_with_cookie(staged, syn),
+            Way::Cache => {
+                let hash = keyed(&self.secrets.sequence, &staged.tuple);
+                self.open_half(id, staged, syn, isn(self.now, hash.0 as u32));
+            }
+        }
+    }
+
+    /// A SYN for a 4-tuple whose old incarnation had sent up to `snd_nxt`. False if there is no room;
+    /// then nothing has changed. A cookie would not do: its number need not be above the old ones.
+    pub(super) fn may_open_again(&mut self, id: ListenerId) -> bool {
+        self.metrics.tcp.syn_received.bump();
+        let room = !self.is_full(id) && (self.conns.len() as u32) < self.conns.limit();
+        if !room {
+            self.metrics.tcp.listen_overflows.bump();
+            self.metrics.tcp.listen_drops.bump();
+        }
+        room
+    }
+
+    /// Is there no room for another handshake of this listener?
+    fn is_full(&self, id: ListenerId) -> bool {
+        let full = self.listeners.get(id).is_none_or(|listener| listener.is_full());
+        full || self.syn_cache.is_full()
+    }
+
+    fn way_of(&mut self, id: ListenerId) -> Way {
+        if self.conns.len() as u32 >= self.conns.limit() {
+            return Way::Drop; // nobody could be served
+        }
+        let (full, relieved) = (self.is_full(id), self.syn_cache.is_relieved());
+        let tcp = &self.metrics.tcp;
+        let Some(listener) = self.listeners.get_mut(id) else { return Way::Drop };
+        match listener.options.syn_cookies.unwrap_or(self.config.syn_cookies) {
+            SynCookies::Always => Way::Cookie,
+            SynCookies::Off if full => {
+                tcp.full_drop.bump();
+                tcp.listen_overflows.bump();
+                Way::Drop
+            }
+            SynCookies::Off => Way::Cache,
+            SynCookies::Auto => {
+                let active = full || listener.cookies && !(relieved && listener.is_relieved());
+                if active != listener.cookies {
+                    listener.cookies = active;
+                    self.metrics.syn_cookies_active.set(self.listeners.with_cookies());
+                }
+                if active {
+                    tcp.full_do_cookies.bump();
+                    Way::Cookie
+                } else {
+                    Way::Cache
+                }
+            }
+        }
+    }
+
+    /// The MSS that we announce over this family.
+    fn our_mss(&self, ipv4: bool) -> u16 {
+        self.link_mss(ipv4).min(self.config.mss.unwrap_or(u16::MAX))
+    }
+
+    /// Our clock of timestamps towards a peer.
+    fn timestamp_clock(&self, tuple: &Tuple) -> u32 {
+        millis(self.now).wrapping_add(self.timestamp_offset(tuple))
+    }
+
+    /// Answers a SYN and forgets it.
+    fn answer_with_cookie(&mut self, staged: &Staged, syn: &Segment<'_>) {
+        let tuple = &staged.tuple;
+        let ipv4 = tuple.is_v4();
+        let asked = Handshake::of_syn(syn, SeqNumber::default(), &self.config, ipv4);
+        let mut handshake = cookie::what_fits(&asked);
+        self.cookies.turn(self.now);
+        handshake.iss = self.cookies.bake(tuple, &handshake);
+        let clock = match handshake.ts_recent {
+            Some(_) => cookie::timestamp(self.timestamp_clock(tuple), &handshake),
+            None => 0,
+        };
+        let segment = handshake.syn_ack(tuple, &self.config, self.our_mss(ipv4), clock);
+        if self.queue_segment(tuple, staged.from, &segment) {
+            self.metrics.tcp.cookies_sent.bump();
+            self.last_cookie = self.now;
+        }
+    }
+
+    /// Keeps a half-open connection and answers its SYN.
+    pub(super) fn open_half(
+        &mut self,
+        id: ListenerId,
+        staged: &Staged,
+        syn: &Segment<'_>,
+        iss: SeqNumber,
+    ) {
+        let (tuple, now) = (&staged.tuple, self.now);
+        let v6 = !tuple.is_v4();
+        let handshake = Handshake::of_syn(syn, iss, &self.config, !v6);
+        let origin = Origin { listener: [id.0, id.1], station: staged.from.0 };
+        let until = now + self.config.rto_initial;
+        let deadline = tick_at_or_after(until);
+        let cache = &mut self.syn_cache;
+        let filed = if v6 {
+            cache.v6.file(HalfOpen::new(tuple, &handshake, origin, now, deadline), until)
+        } else {
+            cache.v4.file(HalfOpen::new(tuple, &handshake, origin, now, deadline), until)
+        };
+        let Some(key) = filed else { return };
+        let index = pack(key, v6);
+        if self.table.insert(staged.hash, Kind::SynCache, index).is_err() {
+            self.syn_cache.remove(index);
+            self.metrics.tcp.listen_drops.bump();
+            return;
+        }
+        if let Some(listener) = self.listeners.get_mut(id) {
+            listener.half_open += 1;
+        }
+        self.count_half_open();
+        self.send_syn_ack(tuple, &handshake, staged.from);
+    }
+
+    fn count_half_open(&self) {
+        let current = self.syn_cache.len() as u64;
+        self.metrics.syn_cache.set(current);
+        self.metrics.syn_cache_peak.raise_to(current);
+    }
+
+    fn send_syn_ack(&mut self, tuple: &Tuple, handshake: &Handshake, to: MacAddr) {
+        let clock = self.timestamp_clock(tuple);
+        let our_mss = self.our_mss(tuple.is_v4());
+        let segment = handshake.syn_ack(tuple, &self.config, our_mss, clock);
+        self.queue_segment(tuple, to, &segment);
+    }
+
+    /// A segment for a half-open connection. The index of the connection if it completes the
+    /// handshake: then it is its first segment.
+    pub(super) fn half_open_arrives(
+        &mut self,
+        index: u32,
+        staged: &Staged,
+        segment: &Segment<'_>,
+    ) -> Option<u32> {
+        let tuple = &staged.tuple;
+        let (verdict, handshake, origin, answer) = with_entry!(self.syn_cache, index, |entry| {
+            let verdict = entry.judge(segment, &self.config);
+            (verdict, entry.handshake(), entry.origin, entry.answer())
+        });
+        match verdict {
+            Verdict::Ignore => {}
+            Verdict::AnswerSyn => self.send_syn_ack(tuple, &handshake, staged.from),
+            Verdict::Challenge => {
+                let clock = self.timestamp_clock(tuple);
+                let stamp = |echo| crate::wire::options::Timestamps { value: clock, echo };
+                let ack = Bare {
+                    seq: handshake.iss + 1,
+                    ack: Some(handshake.irs + 1),
+                    flags: Flags::ACK,
+                    window: handshake.window_field(&self.config),
+                    timestamps: handshake.ts_recent.map(stamp),
+                };
+                self.metrics.tcp.challenge_ack.bump();
+                self.send_bare(tuple, staged.from, &ack);
+            }
+            Verdict::Reset(seq) => self.send_bare(tuple, staged.from, &Bare::reset(seq, None)),
+            Verdict::Forget => {
+                self.metrics.tcp.attempt_fails.bump();
+                self.forget_half_open(index);
+            }
+            Verdict::Complete => {
+                let id = ListenerId(origin.listener[0], origin.listener[1]);
+                return self.complete(id, staged, &handshake, answer, Some(index));
+            }
+        }
+        None
+    }
+
+    /// An ACK for a listener that belongs to nothing that is known: does it bring a cookie back? If so,
+    /// the index of the connection, or nothing if there is no room for it now.
+    pub(super) fn cookie_arrives(
+        &mut self,
+        id: ListenerId,
+        staged: &Staged,
+        ack: &Segment<'_>,
+    ) -> Result<Option<u32>, NoCookie> {
+        if !self.expects_cookies(id) {
+            return Err(NoCookie);
+        }
+        self.cookies.turn(self.now);
+        let Some(handshake) = self.cookies.take(&staged.tuple, ack) else {
+            self.metrics.tcp.cookies_failed.bump();
+            return Err(NoCookie);
+        };
+        let made = self.complete(id, staged, &handshake, Answer::default(), None);
+        if made.is_some() {
+            self.metrics.tcp.cookies_received.bump();
+        }
+        Ok(made)
+    }
+
+    /// Can there be a cookie of ours, or of somebody who shares the secret, that is still good?
+    fn expects_cookies(&self, id: ListenerId) -> bool {
+        let mode = self.listeners.get(id).and_then(|listener| listener.options.syn_cookies);
+        let lives = 2 * cookie::SLOT_S * 1_000_000_000;
+        let sent_lately =
+            self.last_cookie != Instant::FAR && self.now.nanos_since(self.last_cookie) < lives;
+        mode.unwrap_or(self.config.syn_cookies) != SynCookies::Off
+            && (sent_lately || self.shares_cookies)
+    }
+
+    /// The handshake is complete: a connection is made, if there is room for it. The peer, who takes
+    /// it for established, will send again what finds none.
+    fn complete(
+        &mut self,
+        id: ListenerId,
+        staged: &Staged,
+        handshake: &Handshake,
+        answer: Answer,
+        half_open: Option<u32>,
+    ) -> Option<u32> {
+        let listener = self.listeners.get(id)?;
+        if listener.backlog >= listener.options.backlog {
+            self.metrics.tcp.listen_overflows.bump();
+            return None;
+        }
+        let birth = self.birth(staged.tuple, handshake.iss);
+        let tcp = Connection::complete(&birth, &self.config, self.now, handshake, answer);
+        let index = match half_open {
+            None => self.admit(tcp, staged.hash),
+            Some(old) => self.admit_in_place(tcp, staged, old),
+        };
+        let Some(index) = index else {
+            self.metrics.tcp.listen_drops.bump();
+            return None;
+        };
+        let block = &mut self.conns[index];
+        block.listener = Some(id);
+        block.mark(Mark::InBacklog);
+        if let Some(listener) = self.listeners.get_mut(id) {
+            listener.backlog += 1;
+        }
+        self.metrics.tcp.passive_opens.bump();
+        Some(index)
+    }
+
+    /// A connection takes the place of the half-open one in the flow table.
+    fn admit_in_place(&mut self, tcp: Connection, staged: &Staged, old: u32) -> Option<u32> {
+        let index = self.insert_block(tcp)?;
+        let replaced =
+            self.table.replace(staged.hash, (Kind::SynCache, old), (Kind::Connection, index));
+        debug_assert!(replaced, "a half-open connection is in the table");
+        self.release_half_open(old);
+        Some(index)
+    }
+
+    /// Removes a half-open connection.
+    fn forget_half_open(&mut self, index: u32) {
+        let tuple = with_entry!(self.syn_cache, index, |entry| entry.tuple());
+        let hash = self.hash(&tuple);
+        let removed = self.table.remove(hash, Kind::SynCache, index);
+        debug_assert!(removed, "a half-open connection is in the table");
+        self.release_half_open(index);
+    }
+
+    /// Gives the entry back, which the flow table does not know any more.
+    fn release_half_open(&mut self, index: u32) {
+        let origin = with_entry!(self.syn_cache, index, |entry| entry.origin);
+        self.syn_cache.remove(index);
+        self.leaves_half_open(origin);
+        self.count_half_open();
+    }
+
+    fn leaves_half_open(&mut self, origin: Origin) {
+        let id = ListenerId(origin.listener[0], origin.listener[1]);
+        if let Some(listener) = self.listeners.get_mut(id) {
+            listener.half_open -= 1;
+        }
+    }
+
+    /// A listener goes: so do its half-open connections. Looks at all: for the control path only.
+    pub(super) fn forget_half_open_of(&mut self, id: ListenerId) {
+        let is_of = |origin: Origin| origin.listener == [id.0, id.1];
+        let v4 =
+            self.syn_cache.v4.iter().filter(|(_, e)| is_of(e.origin)).map(|(k, _)| pack(k, false));
+        let v6 =
+            self.syn_cache.v6.iter().filter(|(_, e)| is_of(e.origin)).map(|(k, _)| pack(k, true));
+        let all: Vec<u32> = v4.chain(v6).collect();
+        all.into_iter().for_each(|index| self.forget_half_open(index));
+    }
+
+    /// Sends SYN-ACKs again, with back-off (RFC 6298 §5.5), and gives up what has had its share;
+    /// returns how many were due.
+    pub(super) fn expire_half_open(&mut self) -> usize {
+        if self.syn_cache.len() == 0 {
+            return 0;
+        }
+        let mut again = core::mem::take(&mut self.again);
+        let most = self.syn_cache.retries(self.config.synack_retries);
+        let (now, rto, longest) = (self.now, self.config.rto_initial, self.config.rto_max);
+        let cache = &mut self.syn_cache;
+        let mut over = core::mem::take(&mut self.due);
+        let next = |retries: &mut u8| {
+            if *retries >= most {
+                return None;
+            }
+            *retries += 1;
+            let wait = rto.saturating_mul(1 << (*retries).min(16)).min(longest);
+            Some(tick_at_or_after(now + wait))
+        };
+        let _ = cache.v4.expire(now, BUDGET, &mut over, |key, entry| {
+            let later = next(&mut entry.retries)?;
+            again.push(pack(key, false));
+            Some(later)
+        });
+        let of_v4 = over.len();
+        let _ = cache.v6.expire(now, BUDGET, &mut over, |key, entry| {
+            let later = next(&mut entry.retries)?;
+            again.push(pack(key, true));
+            Some(later)
+        });
+        let fired = over.len() + again.len();
+        for (place, key) in over.drain(..).enumerate() {
+            // it has left the store, and can still be read
+            let index = pack(key, place >= of_v4);
+            let (tuple, origin) =
+                with_entry!(self.syn_cache, index, |entry| (entry.tuple(), entry.origin));
+            let hash = self.hash(&tuple);
+            let removed = self.table.remove(hash, Kind::SynCache, index);
+            debug_assert!(removed, "a half-open connection is in the table");
+            self.leaves_half_open(origin);
+            self.metrics.tcp.attempt_fails.bump();
+        }
+        self.due = over;
+        for index in again.drain(..) {
+            let (tuple, handshake, origin) = with_entry!(self.syn_cache, index, |entry| {
+                (entry.tuple(), entry.handshake(), entry.origin)
+            });
+            self.metrics.tcp.synack_retrans.bump();
+            self.metrics.tcp.retrans_segs.bump();
+            self.metrics.tcp.timeouts.bump();
+            self.send_syn_ack(&tuple, &handshake, MacAddr(origin.station));
+        }
+        self.again = again;
+        self.count_half_open();
+        fired
+    }
+
+    /// When [`expire_half_open`](Self::expire_half_open) has something to do.
+    pub(super) fn next_half_open(&self) -> Option<Instant> {
+        let (v4, v6) = (&self.syn_cache.v4, &self.syn_cache.v6);
+        v4.next_deadline(self.now).into_iter().chain(v6.next_deadline(self.now)).min()
+    }
+}

@@ -1,0 +1,337 @@
+//! SYN cookies (RFC 4987 §3.6): a handshake that is kept nowhere but in our initial sequence number
+//! and, where the peer has timestamps, in the low bits of ours.
+//!
+//! ```text
+//!   initial sequence number             timestamp
+//!   ┌───────────┬──────────────┐        ┌────────────────────┬─────┬──────┬───────┐
+//!   │ class (3) │ MAC (29)     │        │ our clock, ms (26) │ ECN │ SACK │ shift │
+//!   └───────────┴──────────────┘        └────────────────────┴─────┴──────┴───────┘
+//!    masked       SipHash-2-4 of 4-tuple,     the shift of the peer's windows: 4 bits, 15 = none
+//!                 their ISN, slot, class
+//! ```
+//!
+//! Time is cut into slots of 64 s, each with a key of its own that is derived from the secret. A cookie
+//! is taken in its slot and in the next one: it lives for 64 to 128 s. Whoever guesses one needs 2^28
+//! ACKs on average. What the timestamp carries is not authenticated: a peer that changes it deceives
+//! nobody but itself.
+
+use super::half_open::Handshake;
+use super::tuple::Tuple;
+use crate::time::Instant;
+use crate::wire::seq::SeqNumber;
+use crate::wire::tcp::Segment;
+use core::hash::Hasher;
+use core::time::Duration;
+use siphasher::sip::SipHasher24;
+
+/// Length of a slot in seconds.
+pub const SLOT_S: u64 = 64;
+/// Bits of the sequence number that are the MAC.
+const MAC_BITS: u32 = 29;
+const MAC_MASK: u32 = (1 << MAC_BITS) - 1;
+/// Bits of the timestamp that carry options.
+const OPTION_BITS: u32 = 6;
+const OPTION_MASK: u32 = (1 << OPTION_BITS) - 1;
+const NO_SCALE: u32 = 0xf;
+const SACK: u32 = 1 << 4;
+const ECN: u32 = 1 << 5;
+
+/// The MSS that a class stands for, over IPv4: common ones, rounded down so that no peer gets more
+/// than it asked for.
+pub const CLASSES_V4: [u16; 8] = [64, 536, 1_220, 1_360, 1_400, 1_440, 1_460, 8_960];
+/// The same over IPv6.
+pub const CLASSES_V6: [u16; 8] = [64, 1_220, 1_280, 1_360, 1_380, 1_420, 1_440, 8_940];
+
+/// The secret behind cookies. Hosts that share it, and have clocks that agree to some seconds, take
+/// each other's cookies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CookieSecret {
+    /// Random octets.
+    pub key: [u8; 16],
+    /// The time of day at the zero of the engine's clock, since 1970: the same for all that share
+    /// the secret, and of no importance if nobody does.
+    pub epoch: Duration,
+}
+
+impl core::fmt::Debug for CookieSecret {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("CookieSecret(..)")
+    }
+}
+
+/// The keys of this slot and of the one before.
+#[derive(Clone, Copy)]
+pub struct Cookies {
+    secret: CookieSecret,
+    slot: u64,
+    keys: [Key; 2],
+}
+
+type Key = (u64, u64);
+
+impl Cookies {
+    /// The cookies of a secret, at `now`.
+    pub fn new(secret: CookieSecret, now: Instant) -> Self {
+        let mut cookies = Cookies { secret, slot: u64::MAX, keys: [(0, 0); 2] };
+        cookies.turn(now);
+        cookies
+    }
+
+    /// Once a poll or so: new keys if a new slot has begun.
+    #[inline]
+    pub fn turn(&mut self, now: Instant) {
+        let slot = (self.secret.epoch.as_nanos() as u64 + now.nanos()) / (SLOT_S * 1_000_000_000);
+        if slot != self.slot {
+            self.keys = [slot, slot.wrapping_sub(1)].map(|slot| self.key_of(slot));
+            self.slot = slot;
+        }
+    }
+
+    #[cold]
+    fn key_of(&self, slot: u64) -> Key {
+        let half = |which: u8| {
+            let mut hasher = SipHasher24::new_with_key(&self.secret.key);
+            hasher.write_u64(slot);
+            hasher.write_u8(which);
+            hasher.finish()
+        };
+        (half(0), half(1))
+    }
+
+    /// The initial sequence number that answers a SYN.
+    #[inline]
+    pub fn bake(&self, tuple: &Tuple, handshake: &Handshake) -> SeqNumber {
+        let class = class_of(handshake.mss, tuple.is_v4());
+        SeqNumber::new(cookie(self.keys[0], tuple, handshake.irs, |_| class))
+    }
+
+    /// What a SYN and its cookie agreed on, if the ACK brings one of ours back that is still good.
+    /// The peer's last timestamp is that of the ACK.
+    #[inline]
+    pub fn take(&self, tuple: &Tuple, ack: &Segment<'_>) -> Option<Handshake> {
+        let (irs, iss) = (ack.seq - 1, ack.ack - 1);
+        let told = iss.value();
+        let mut class = None;
+        for key in self.keys {
+            let read = |mask: u32| (told >> MAC_BITS ^ mask) & 7;
+            if cookie(key, tuple, irs, read) == told {
+                class = Some(read(mask_of(key, tuple, irs)));
+            }
+        }
+        let classes = if tuple.is_v4() { &CLASSES_V4 } else { &CLASSES_V6 };
+        let bits = ack.options.timestamps.map(|ts| ts.echo & OPTION_MASK);
+        let shift = bits.map_or(NO_SCALE, |bits| bits & NO_SCALE);
+        Some(Handshake {
+            irs,
+            iss,
+            window: ack.window,
+            mss: classes[class? as usize],
+            window_scale: (shift != NO_SCALE).then_some(shift as u8),
+            sack: bits.is_some_and(|bits| bits & SACK != 0),
+            ts_recent: ack.options.timestamps.map(|ts| ts.value),
+            ecn: bits.is_some_and(|bits| bits & ECN != 0),
+        })
+    }
+}
+
+/// What fits into a cookie of what a SYN asks for: without timestamps the rest is not agreed on.
+#[inline]
+pub fn what_fits(handshake: &Handshake) -> Handshake {
+    if handshake.ts_recent.is_some() {
+        return *handshake;
+    }
+    Handshake { window_scale: None, sack: false, ecn: false, ..*handshake }
+}
+
+/// Our timestamp for a SYN-ACK with a cookie: the clock, put back by less than 128 ms, with the options
+/// in its low bits.
+#[inline]
+pub fn timestamp(clock: u32, handshake: &Handshake) -> u32 {
+    let shift = handshake.window_scale.map_or(NO_SCALE, u32::from);
+    let sack = if handshake.sack { SACK } else { 0 };
+    let ecn = if handshake.ecn { ECN } else { 0 };
+    let stamped = clock & !OPTION_MASK | shift | sack | ecn;
+    // later timestamps of ours must not be earlier than this one (RFC 7323 §5.4)
+    if (stamped.wrapping_sub(clock) as i32) > 0 {
+        stamped.wrapping_sub(1 << OPTION_BITS)
+    } else {
+        stamped
+    }
+}
+
+/// The largest class whose MSS is no larger.
+#[inline]
+fn class_of(mss: u16, ipv4: bool) -> u32 {
+    let classes = if ipv4 { &CLASSES_V4 } else { &CLASSES_V6 };
+    classes.iter().skip(1).filter(|&&of_class| of_class <= mss).count() as u32
+}
+
+/// The hash of all but the class.
+#[inline]
+fn hasher(key: Key, tuple: &Tuple, irs: SeqNumber) -> SipHasher24 {
+    let mut hasher = SipHasher24::new_with_keys(key.0, key.1);
+    let ports = u64::from(tuple.local_port) << 16 | u64::from(tuple.remote_port);
+    hasher.write_u64(ports << 32 | u64::from(irs.value()));
+    if tuple.is_v4() {
+        let (local, remote) = (tuple.local.v4_bits(), tuple.remote.v4_bits());
+        hasher.write_u64(u64::from(local) << 32 | u64::from(remote));
+    } else {
+        for address in [tuple.local.bits(), tuple.remote.bits()] {
+            hasher.write_u64((address >> 64) as u64);
+            hasher.write_u64(address as u64);
+        }
+    }
+    hasher
+}
+
+/// What hides the class, so that sequence numbers look alike (RFC 6528 §3).
+#[inline]
+fn mask_of(key: Key, tuple: &Tuple, irs: SeqNumber) -> u32 {
+    hasher(key, tuple, irs).finish() as u32 & 7
+}
+
+/// The cookie for the class that `class` makes of the mask.
+#[inline]
+fn cookie(key: Key, tuple: &Tuple, irs: SeqNumber, class: impl FnOnce(u32) -> u32) -> u32 {
+    let mut hasher = hasher(key, tuple, irs);
+    let mask = hasher.finish() as u32 & 7;
+    let class = class(mask);
+    hasher.write_u64(u64::from(class));
+    (class ^ mask) << MAC_BITS | hasher.finish() as u32 & MAC_MASK
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tcp::half_open::Handshake;
+    use crate::wire::options::Options;
+    use crate::wire::tcp::Flags;
+    use core::net::SocketAddr;
+    use proptest::prelude::*;
+
+    fn tuple(v6: bool, n: u32, port: u16) -> Tuple {
+        let address = |last: u32| -> core::net::IpAddr {
+            if v6 {
+                core::net::Ipv6Addr::from((0x2001_0db8_u128 << 96) + u128::from(last)).into()
+            } else {
+                core::net::Ipv4Addr::from(0xc612_0000 + last).into()
+            }
+        };
+        Tuple::new(SocketAddr::new(address(1), 80), SocketAddr::new(address(n), port))
+    }
+
+    fn handshake(irs: u32, mss: u16) -> Handshake {
+        Handshake {
+            irs: SeqNumber::new(irs),
+            iss: SeqNumber::default(),
+            window: 1_000,
+            mss,
+            window_scale: None,
+            sack: false,
+            ts_recent: None,
+            ecn: false,
+        }
+    }
+
+    fn ack(irs: u32, cookie: SeqNumber) -> Segment<'static> {
+        Segment {
+            src_port: 1,
+            dst_port: 80,
+            seq: SeqNumber::new(irs) + 1,
+            ack: cookie + 1,
+            flags: Flags::ACK,
+            window: 1_000,
+            urgent: 0,
+            options: Options::NONE,
+            payload: &[],
+        }
+    }
+
+    fn cookies(key: u8, second: u64) -> Cookies {
+        let secret = CookieSecret { key: [key; 16], epoch: Duration::ZERO };
+        Cookies::new(secret, Instant::from_millis(second * 1_000))
+    }
+
+    proptest! {
+        /// A cookie is good for its tuple, its ISN and its time, and for nothing else.
+        #[test]
+        fn no_cookie_is_good_elsewhere(
+            v6: bool, n in 2u32..1 << 16, port in 1u16.., irs: u32, mss in 64u16..10_000,
+            second in 0u64..1 << 20, age in 0u64..1_000, wrong in 0..5, by in 1u32..1 << 16,
+        ) {
+            let (tuple_of, made) = (tuple(v6, n, port), cookies(7, second));
+            let cookie = made.bake(&tuple_of, &handshake(irs, mss));
+            let mut later = made;
+            later.turn(Instant::from_millis((second + age) * 1_000));
+            let taken = later.take(&tuple_of, &ack(irs, cookie));
+            let slots = (second + age) / SLOT_S - second / SLOT_S;
+            prop_assert_eq!(taken.is_some(), slots <= 1);
+            if let Some(found) = taken {
+                let classes = if v6 { CLASSES_V6 } else { CLASSES_V4 };
+                let class = classes.into_iter().rfind(|&class| class <= mss);
+                prop_assert_eq!((Some(found.mss), found.irs.value()), (class, irs));
+            }
+            let elsewhere = match wrong {
+                0 => made.take(&tuple(v6, n ^ by, port), &ack(irs, cookie)),
+                1 => made.take(&tuple(v6, n, port ^ by as u16), &ack(irs, cookie)),
+                2 => made.take(&tuple_of, &ack(irs ^ by, cookie)),
+                3 => made.take(&tuple_of, &ack(irs, cookie + by)),
+                _ => cookies(8, second).take(&tuple_of, &ack(irs, cookie)),
+            };
+            // one in 2^28 is good by chance
+            prop_assert_eq!(elsewhere, None);
+        }
+    }
+
+    /// Each bit of a sequence number is one as often as not, and no two bits go together, whatever
+    /// the class: 2^16 cookies, within six standard deviations.
+    #[test]
+    fn the_bits_are_balanced() {
+        const COOKIES: u32 = 1 << 16;
+        let off = 6.0 * f64::from(COOKIES).sqrt() / 2.0;
+        let made = cookies(7, 1_000);
+        for mss in [536, 1_460] {
+            let mut ones = [0_u32; 32];
+            let mut pairs = [[0_u32; 32]; 32];
+            for n in 0..COOKIES {
+                let told = made.bake(&tuple(false, 2 + n % 251, n as u16), &handshake(n * 7, mss));
+                for bit in 0..32 {
+                    let one = told.value() >> bit & 1;
+                    ones[bit] += one;
+                    for (other, count) in pairs[bit].iter_mut().enumerate().take(bit) {
+                        *count += one ^ told.value() >> other & 1;
+                    }
+                }
+            }
+            let balanced = |count: u32| (f64::from(count) - f64::from(COOKIES) / 2.0).abs() < off;
+            for bit in 0..32 {
+                assert!(balanced(ones[bit]), "bit {bit}: {}", ones[bit]);
+                assert!((0..bit).all(|other| balanced(pairs[bit][other])), "bit {bit} and another");
+            }
+        }
+    }
+
+    #[test]
+    fn the_timestamp_carries_options_and_is_never_ahead() {
+        for clock in [0, 1, 62, 63, 64, 1_000_000, u32::MAX - 10, u32::MAX] {
+            for (window_scale, sack, ecn) in
+                [(None, false, false), (Some(0), true, false), (Some(14), true, true)]
+            {
+                let with =
+                    Handshake { window_scale, sack, ecn, ts_recent: Some(5), ..handshake(1, 536) };
+                let stamp = timestamp(clock, &with);
+                let behind = clock.wrapping_sub(stamp);
+                assert!(behind < 128, "{clock} {stamp}");
+                let made = cookies(7, 1);
+                let tuple = tuple(false, 2, 3);
+                let cookie = made.bake(&tuple, &with);
+                let mut back = ack(1, cookie);
+                back.options.timestamps =
+                    Some(crate::wire::options::Timestamps { value: 9, echo: stamp });
+                let found = made.take(&tuple, &back).unwrap();
+                assert_eq!((found.window_scale, found.sack, found.ecn), (window_scale, sack, ecn));
+                assert_eq!(found.ts_recent, Some(9));
+            }
+        }
+    }
+}
