@@ -158,6 +158,21 @@ fn what_cannot_be_run_is_refused_in_one_line() {
     assert!(messages.contains("address 198.18.0.0/24 cannot be an interface's"), "{messages}");
 }
 
+#[test]
+fn cookies_make_all_connections() {
+    let run = "loopback --workload crr --client-addresses 198.19.0.0/20 --duration 1s --stats-period 0 \
+               --syn-cookies";
+    let report = report(&format!("{run} always"));
+    let closed = count(&report, "/connections/closed");
+    assert!(closed > 1_000, "{closed}");
+    assert_eq!(count(&report, "/connections/failed") + count(&report, "/connections/reset"), 0);
+    assert_eq!(count(&report, "/server/syn/cookies_sent"), count(&report, "/server/syn/received"));
+    assert_eq!(count(&report, "/server/syn/cookies_accepted"), closed);
+    assert_eq!(count(&report, "/server/syn/cookies_rejected"), 0);
+    assert_eq!(count(&report, "/server/syn/cache_peak"), 0);
+    assert_eq!(count(&report, "/server/tcp/SyncookiesRecv"), closed);
+}
+
 /// Runs the program and says something to it.
 fn told(arguments: &str, lines: &str) -> Output {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -217,7 +232,8 @@ fn a_file_of_commands_is_carried_out_first_and_can_be_strict() {
     let strict = told(&format!("{run} --cmdline-strict"), "");
     std::fs::remove_file(&file).unwrap();
     let gone = told(&run, "");
-    let wrong = "show confg tcp: show time-wait, show tcp stats or show config tcp is expected";
+    let wrong =
+        "show confg tcp: show time-wait, show syn, show tcp stats or show config tcp is expected";
     let messages = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && messages.contains(&format!("{name} line 3: {wrong}")));
     let text = String::from_utf8(output.stdout).unwrap();

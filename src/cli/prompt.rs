@@ -1,9 +1,9 @@
 //! What can be said at the prompt: testpmd's verbs, read from a table.
 
-use super::tcp_args::msl;
+use super::tcp_args::{msl, syn_limit};
 use super::units;
 use crate::engine::Request;
-use crate::tcp::TimeWaitPolicy;
+use crate::tcp::{SynCookies, TimeWaitPolicy};
 use core::fmt::Write;
 use core::time::Duration;
 
@@ -18,6 +18,8 @@ pub enum Order {
     Wait(Duration),
     /// TIME-WAIT in numbers.
     ShowTimeWait,
+    /// SYNs in numbers.
+    ShowSyn,
     /// TCP's counters.
     ShowTcpStats,
     /// TCP's habits.
@@ -42,7 +44,7 @@ struct Verb {
     read: fn(&str) -> Result<Order, String>,
 }
 
-const VERBS: [Verb; 9] = [
+const VERBS: [Verb; 12] = [
     Verb {
         words: &["help"],
         takes: Takes::Maybe("WORD"),
@@ -66,6 +68,12 @@ const VERBS: [Verb; 9] = [
         takes: Takes::Nothing,
         help: "entries, memory, time left, expiries, reuse, recycling, lag",
         read: |_| Ok(Order::ShowTimeWait),
+    },
+    Verb {
+        words: &["show", "syn"],
+        takes: Takes::Nothing,
+        help: "half-open connections, cookies, limits",
+        read: |_| Ok(Order::ShowSyn),
     },
     Verb {
         words: &["show", "tcp", "stats"],
@@ -114,6 +122,26 @@ const VERBS: [Verb; 9] = [
             };
             Ok(Order::Ask(Request::SetTimeWait(policy)))
         },
+    },
+    Verb {
+        words: &["set", "syn-cookies"],
+        takes: Takes::One("off|auto|always"),
+        help: "answer SYNs with cookies never, without room, or always",
+        read: |mode| {
+            let mode = match mode {
+                "off" => SynCookies::Off,
+                "auto" => SynCookies::Auto,
+                "always" => SynCookies::Always,
+                _ => return Err("off, auto or always is expected".to_owned()),
+            };
+            Ok(Order::Ask(Request::SetSynCookies(mode)))
+        },
+    },
+    Verb {
+        words: &["set", "syn-limit"],
+        takes: Takes::One("N|off"),
+        help: "SYNs that a source may send in a second",
+        read: |limit| syn_limit(limit).map(|limit| Order::Ask(Request::SetSynLimit(limit.0))),
     },
 ];
 
@@ -218,6 +246,13 @@ mod tests {
             ("wait 1s", Some(Order::Wait(second))),
             ("show  time-wait", Some(Order::ShowTimeWait)),
             ("show tcp stats", Some(Order::ShowTcpStats)),
+            ("show syn", Some(Order::ShowSyn)),
+            (
+                "set syn-cookies always",
+                Some(Order::Ask(Request::SetSynCookies(SynCookies::Always))),
+            ),
+            ("set syn-limit 100", Some(Order::Ask(Request::SetSynLimit(Some(100))))),
+            ("set syn-limit off", Some(Order::Ask(Request::SetSynLimit(None)))),
             ("show config tcp", Some(Order::ShowConfigTcp)),
             ("set msl 1s", Some(Order::Ask(Request::SetMsl(second)))),
             ("set msl-on-link 1s", Some(Order::Ask(Request::SetMslOnLink(Some(second))))),
@@ -239,15 +274,19 @@ mod tests {
         for (line, told) in [
             (
                 "go",
-                "go: help, quit, wait, show time-wait, show tcp stats, show config tcp, set msl, \
-                 set msl-on-link or set time-wait is expected"
+                "go: help, quit, wait, show time-wait, show syn, show tcp stats, show config tcp, \
+                 set msl, set msl-on-link, set time-wait, set syn-cookies or set syn-limit is \
+                 expected"
                     .to_owned(),
             ),
-            ("show", "show: show time-wait, show tcp stats or show config tcp is expected".into()),
+            (
+                "show",
+                "show: show time-wait, show syn, show tcp stats or show config tcp is expected".into(),
+            ),
             ("show tcp", "show tcp: show tcp stats is expected".into()),
             (
                 "set mls 1s",
-                "set mls 1s: set msl, set msl-on-link or set time-wait is expected".into(),
+                "set mls 1s: set msl, set msl-on-link, set time-wait, set syn-cookies or set syn-limit is expected".into(),
             ),
             ("set msl", "set msl: TIME is expected".into()),
             ("set msl 30", format!("set msl 30: {time}")),
@@ -278,14 +317,15 @@ mod tests {
         let text = help(None).unwrap();
         assert_eq!(text.lines().count(), VERBS.len());
         assert!(VERBS.iter().all(|verb| text.contains(&verb.usage())));
-        assert_eq!(help(Some("set")).unwrap().lines().count(), 3);
-        assert_eq!(completions("sh").len(), 3);
+        assert_eq!(help(Some("set")).unwrap().lines().count(), 5);
+        assert_eq!(completions("sh").len(), 4);
         assert_eq!(completions("show t"), ["show time-wait", "show tcp stats"]);
         assert_eq!(completions("set msl-"), ["set msl-on-link "]);
         assert_eq!(completions("x"), Vec::<String>::new());
         for line in completions("") {
             let complete = format!("{line}{}", if line.ends_with(' ') { "1s" } else { "" });
-            let known = parse(&complete).is_ok() || line.starts_with("set time-wait");
+            let known = parse(&complete).is_ok_and(|order| order.is_some());
+            let known = known || ["set time-wait ", "set syn-"].iter().any(|x| line.starts_with(x));
             assert!(known, "{line}");
         }
     }

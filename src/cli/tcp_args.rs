@@ -4,9 +4,10 @@ use super::args::small;
 use super::units;
 use crate::engine::Limits;
 use crate::tcp::congestion::Algorithm;
-use crate::tcp::{self, TimeWaitPolicy};
+use crate::tcp::{self, SynCookies, TimeWaitPolicy};
 use clap::{Args, ValueEnum};
 use core::time::Duration;
+use std::path::{Path, PathBuf};
 
 /// Habits and limits of TCP.
 #[derive(Debug, Args)]
@@ -33,6 +34,19 @@ pub struct TcpArgs {
     /// Entries in TIME-WAIT of an engine [default: 4194304]
     #[arg(long, value_name = "N", value_parser = |t: &str| units::count(t, 1, 100_000_000))]
     pub max_time_wait: Option<u64>,
+    /// Half-open connections of an engine [default: 65536]
+    #[arg(long, value_name = "N", value_parser = |t: &str| units::count(t, 1, 100_000_000))]
+    pub syn_cache: Option<u64>,
+    /// SYN cookies: auto = while the SYN cache or a backlog has no room [default: auto]
+    #[arg(long, value_enum)]
+    pub syn_cookies: Option<SynCookiesArg>,
+    /// File with the secret of SYN cookies, 32 hexadecimal digits, for hosts that share an address
+    /// and have clocks that agree [default: random]
+    #[arg(long, value_name = "FILE")]
+    pub syn_secret: Option<PathBuf>,
+    /// SYNs that a source (IPv4 address, IPv6 /64) may send in a second [default: off]
+    #[arg(long, value_name = "N|off", value_parser = syn_limit)]
+    pub syn_limit: Option<SynLimit>,
     /// Congestion control [default: cubic]
     #[arg(long, value_enum)]
     pub congestion: Option<Congestion>,
@@ -108,6 +122,56 @@ pub enum TimeWaitArg {
     Off,
 }
 
+/// When SYNs are answered with cookies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SynCookiesArg {
+    /// Never: without room a SYN is dropped
+    Off,
+    /// From when there is no room until half of it is free
+    Auto,
+    /// Always
+    Always,
+}
+
+impl From<SynCookiesArg> for SynCookies {
+    fn from(arg: SynCookiesArg) -> Self {
+        match arg {
+            SynCookiesArg::Off => SynCookies::Off,
+            SynCookiesArg::Auto => SynCookies::Auto,
+            SynCookiesArg::Always => SynCookies::Always,
+        }
+    }
+}
+
+/// What `--syn-limit` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SynLimit(pub Option<u16>);
+
+pub(super) fn syn_limit(text: &str) -> Result<SynLimit, String> {
+    match text {
+        "off" => Ok(SynLimit(None)),
+        number => small(number, 1, 65_534)
+            .map(|number| SynLimit(Some(number)))
+            .map_err(|error| format!("{error}, or off")),
+    }
+}
+
+/// The secret in a file: 32 hexadecimal digits, white space around them.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn read_secret(path: &Path) -> Result<[u8; 16], String> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("--syn-secret {name}: cannot be read: {error}"))?;
+    let digits = text.trim();
+    let hexadecimal = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let number = u128::from_str_radix(digits, 16).ok().filter(|_| hexadecimal);
+    number.map(u128::to_be_bytes).ok_or_else(|| {
+        format!("--syn-secret {name}: 32 hexadecimal digits are expected, as `openssl rand -hex 16` prints")
+    })
+}
+
 /// Congestion controllers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Congestion {
@@ -174,6 +238,10 @@ impl TcpArgs {
             receive_buffer,
             challenge_acks,
             user_timeout,
+            syn_cache,
+            syn_cookies,
+            syn_limit,
+            syn_secret: _,
             seed: _,
         } = self;
         fn set<T>(to: &mut T, from: Option<T>) {
@@ -215,6 +283,9 @@ impl TcpArgs {
         set(&mut tcp.send_buffer, send_buffer.map(|octets| octets as u32));
         set(&mut tcp.receive_buffer, receive_buffer.map(|octets| octets as u32));
         set(&mut tcp.challenge_acks_per_s, challenge_acks.map(|n| n as u8));
+        set(&mut tcp.syn_cookies, syn_cookies.map(SynCookies::from));
+        set(&mut tcp.syn_limit_per_s, syn_limit.map(|SynLimit(limit)| limit));
+        set(&mut limits.syn_cache, syn_cache.map(|n| n as u32));
         tcp.user_timeout = user_timeout.or(tcp.user_timeout);
         tcp.mss = mss.or(tcp.mss);
         set(&mut limits.max_connections, max_connections.map(|n| n as u32));

@@ -56,6 +56,8 @@ fn each_bad_value_is_told_with_its_option_and_what_is_allowed() {
         ),
         ("--connections", "0", "a number from 1 to 10000000 is expected, as in 100 or 10k"),
         ("--rate", "0", "a positive rate is expected, as in 500, 10k or 1.5M/s"),
+        ("--syn-limit", "0", "a number from 1 to 65534 is expected, as in 100 or 10k, or off"),
+        ("--syn-cache", "0", "a number from 1 to 100000000 is expected, as in 100 or 10k"),
         ("--request-size", "0", "a size from 1 to 1G is expected, as in 64, 4k or 1M"),
         ("--response-size", "2G", "a size from 1 to 1G is expected, as in 64, 4k or 1M"),
     ] {
@@ -185,4 +187,22 @@ fn help_and_version_go_to_the_standard_output() {
     ] {
         assert!(help.contains(&default), "{default}");
     }
+}
+
+#[test]
+fn a_secret_is_32_hexadecimal_digits() {
+    let file = std::env::temp_dir().join(format!("lastack-secret-{}", std::process::id()));
+    let read = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        super::tcp_args::read_secret(&file)
+    };
+    let good = read("000102030405060708090a0b0c0d0e0f\n");
+    let bad = ["", "0001", "zz0102030405060708090a0b0c0d0e0f", "+00102030405060708090a0b0c0d0e0f"];
+    let errors = bad.map(|text| read(text).unwrap_err());
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(good, Ok(core::array::from_fn(|n| n as u8)));
+    for error in errors {
+        assert!(error.contains("32 hexadecimal digits are expected"), "{error}");
+    }
+    assert!(super::tcp_args::read_secret(&file).unwrap_err().contains("cannot be read"));
 }

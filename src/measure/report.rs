@@ -10,7 +10,7 @@
 
 use super::histogram::Summary;
 use super::rate::{Totals, per_second, ratio};
-use crate::tcp::TimeWaitPolicy;
+use crate::tcp::{SynCookies, TimeWaitPolicy};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -247,6 +247,8 @@ pub struct TimeLeft {
 /// Half-open connections over the whole run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Syn {
+    /// When SYNs are answered with cookies.
+    pub mode: SynCookies,
     /// SYNs received by listeners.
     pub received: u64,
     /// SYN cookies sent.
@@ -257,8 +259,18 @@ pub struct Syn {
     pub cookies_rejected: u64,
     /// Entries of the SYN cache at the end.
     pub cache_current: u64,
-    /// SYNs that found the SYN cache full.
+    /// The most that there were at a time.
+    pub cache_peak: u64,
+    /// SYNs that found no room, in the cache or in the backlog.
     pub cache_overflow: u64,
+    /// Listeners that answer with cookies because they had no room.
+    pub cookies_active: u64,
+    /// SYNs dropped by the limit of their source.
+    pub limited: u64,
+    /// Octets that an IPv4 entry of the SYN cache takes, all in.
+    pub bytes_per_entry: u64,
+    /// The same over IPv6.
+    pub bytes_per_entry_ipv6: u64,
 }
 
 impl Requests {

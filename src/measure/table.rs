@@ -3,8 +3,8 @@
 use super::histogram::{Summary, human_ns};
 use super::rate::{Totals, human, per_second};
 use super::report::{
-    Bytes, Connections, Cycles, LoopbackSide, Pacing, Packets, Report, Requests, Side, TimeLeft,
-    TimeWait,
+    Bytes, Connections, Cycles, LoopbackSide, Pacing, Packets, Report, Requests, Side, Syn,
+    TimeLeft, TimeWait,
 };
 use crate::tcp::TimeWaitPolicy;
 use core::fmt::Write;
@@ -158,7 +158,7 @@ fn bytes(of: &Bytes) -> String {
 }
 
 fn sides(out: &mut String, indent: &str, side: &Side) {
-    let Side { packets, cycles, time_wait, syn: _, drops, tcp } = side;
+    let Side { packets, cycles, time_wait, syn, drops, tcp } = side;
     let named = |name: &str| format!("{indent}{name}");
     let Packets { rx, tx, rx_per_s, tx_per_s } = packets;
     let text = format!("rx {rx} ({} pps)  tx {tx} ({} pps)", human(*rx_per_s), human(*tx_per_s));
@@ -173,6 +173,9 @@ fn sides(out: &mut String, indent: &str, side: &Side) {
     for text in time_wait_rows(time_wait) {
         row(out, &named("time-wait"), &text);
     }
+    if let Some(text) = syn_row(syn) {
+        row(out, &named("syn"), &text);
+    }
     for (name, counts) in [("drops", drops), ("tcp", tcp)] {
         let text: Vec<String> = counts
             .iter()
@@ -183,6 +186,18 @@ fn sides(out: &mut String, indent: &str, side: &Side) {
             row(out, &named(name), &text.join("  "));
         }
     }
+}
+
+/// What there is to say of SYNs, if any found no room, came for a cookie or were too many.
+pub fn syn_row(of: &Syn) -> Option<String> {
+    let Syn { received, cookies_sent, cookies_accepted, cookies_rejected, .. } = of;
+    let Syn { cache_current, cache_peak, cache_overflow, limited, .. } = of;
+    (cookies_sent + cookies_rejected + cache_overflow + limited > 0).then(|| {
+        format!(
+            "received {received}  cookies {cookies_sent}  good {cookies_accepted}  bad {cookies_rejected}  \
+             cache now {cache_current}  peak {cache_peak}  no room {cache_overflow}  over the limit {limited}"
+        )
+    })
 }
 
 /// What there is to say of TIME-WAIT, if there was any, or if there could be none.

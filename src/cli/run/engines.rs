@@ -5,16 +5,20 @@ use crate::app::Tally;
 use crate::cli::Failure;
 use crate::cli::args::{Common, Neighbour};
 use crate::cli::profile::{Profile, Role};
+use crate::cli::tcp_args::read_secret;
 use crate::engine::{App, Config, Cycles, Engine, Limits, ListenOptions, Mailbox, Metrics, Runner};
 use crate::net::address::{Cidr, Interface};
 use crate::port::dpdk::{DpdkPort, Tsc};
 use crate::tcp;
+use crate::tcp::cookie::CookieSecret;
 use crate::wire::MacAddr;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// An engine on its port.
 pub type OnPort<A> = Runner<DpdkPort, A, Tsc>;
@@ -30,6 +34,8 @@ pub struct Gauges {
     pub cycles: Arc<Cycles>,
     /// Octets of a TIME-WAIT entry over IPv4 and over IPv6.
     pub time_wait_bytes: (usize, usize),
+    /// Octets of a half-open connection over IPv4 and over IPv6.
+    pub syn_cache_bytes: (usize, usize),
     /// TCP's habits at the start.
     pub habits: tcp::Config,
     /// Its limits.
@@ -49,6 +55,7 @@ impl Gauges {
             metrics: stack.metrics().clone(),
             cycles: runner.cycles().clone(),
             time_wait_bytes: stack.time_wait_bytes_per_entry(),
+            syn_cache_bytes: stack.syn_cache_bytes_per_entry(),
             habits: stack.tcp_config().clone(),
             limits: *stack.limits(),
             mailbox: stack.mailbox().clone(),
@@ -91,6 +98,10 @@ pub fn config(
     }
     let mut config = Config::new(interface, seed(common.tcp.seed)?);
     common.tcp.apply(&mut config.tcp, &mut config.limits);
+    if let Some(file) = &common.tcp.syn_secret {
+        let key = read_secret(file).map_err(Failure::Arguments)?;
+        config.cookie_secret = Some(CookieSecret { key, epoch: Duration::ZERO }); // see `on_port`
+    }
     let most = u64::from(config.limits.max_connections);
     match connections {
         Some(wanted) if wanted > most && common.tcp.max_connections.is_some() => {
@@ -114,6 +125,10 @@ pub fn on_port<A: App>(
 ) -> Result<Vec<OnPort<A>>, Failure> {
     let mut config = config.clone();
     config.interface.mac = plug.mac;
+    if let Some(secret) = &mut config.cookie_secret {
+        let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        secret.epoch = today.saturating_sub(Duration::from_nanos(clock.now().nanos()));
+    }
     let each = plug.queues.into_iter().enumerate();
     each.map(|(index, port)| {
         let engine = Engine::new(config.clone(), app(index)).map_err(Failure::arguments)?;

@@ -217,6 +217,7 @@ impl Talker {
                 let sides = self.sides.iter_mut();
                 sides.map(|(side, last)| show::time_wait(side, last, now)).collect()
             }
+            Order::ShowSyn => self.sides.iter().map(|(side, _)| show::syn(side)).collect(),
             Order::ShowTcpStats => {
                 self.sides.iter().map(|(side, _)| show::tcp_stats(side)).collect()
             }

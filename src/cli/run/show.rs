@@ -5,7 +5,7 @@ use crate::engine::Limits;
 use crate::measure::histogram::{human_duration, human_ns};
 use crate::measure::rate::{human, per_second};
 use crate::measure::report::TimeLeft;
-use crate::tcp::{self, Counters, TimeWaitPolicy};
+use crate::tcp::{self, Counters, SynCookies, TimeWaitPolicy};
 use core::fmt::Write;
 use std::time::Instant;
 
@@ -118,6 +118,59 @@ pub fn time_wait(side: &SideGauges, last: &mut Last, now: Instant) -> String {
     out
 }
 
+/// `show syn`
+pub fn syn(side: &SideGauges) -> String {
+    let mut out = format!("{}\n", side.name);
+    let of = side.syn();
+    let sum = |of: fn(&Counters) -> u64| side.sum(|engine| of(&engine.metrics.tcp));
+    let limit = side.sum(|engine| engine.limits.syn_cache.into());
+    let (cookies_now, per_second) = side
+        .engines
+        .first()
+        .map_or((0, None), |engine| (of.cookies_active, engine.metrics.in_force.syn_limit()));
+    let text = format!(
+        "now {}  peak {}  limit {limit}  octets an entry {} (IPv6 {})",
+        of.cache_current, of.cache_peak, of.bytes_per_entry, of.bytes_per_entry_ipv6
+    );
+    row(&mut out, "cache", &text);
+    let text = format!(
+        "received {}  answered again {}  given up {}",
+        of.received,
+        sum(|tcp| tcp.synack_retrans.get()),
+        sum(|tcp| tcp.attempt_fails.get()),
+    );
+    row(&mut out, "SYNs", &text);
+    let active = if cookies_now > 0 { ", active" } else { "" };
+    let text = format!(
+        "{}{active}  sent {}  good {}  bad {}  for want of room {}",
+        cookies(of.mode),
+        of.cookies_sent,
+        of.cookies_accepted,
+        of.cookies_rejected,
+        sum(|tcp| tcp.full_do_cookies.get()),
+    );
+    row(&mut out, "cookies", &text);
+    let per_second = per_second.map_or_else(|| "off".to_owned(), |limit| format!("{limit}/s"));
+    let text = format!("{per_second}  dropped {}", of.limited);
+    row(&mut out, "limit of a source", &text);
+    let text = format!(
+        "no room {}  backlog full {}  in all {}",
+        sum(|tcp| tcp.full_drop.get()),
+        sum(|tcp| tcp.listen_overflows.get()),
+        sum(|tcp| tcp.listen_drops.get()),
+    );
+    row(&mut out, "dropped", &text);
+    out
+}
+
+fn cookies(mode: SynCookies) -> &'static str {
+    match mode {
+        SynCookies::Off => "off",
+        SynCookies::Auto => "auto",
+        SynCookies::Always => "always",
+    }
+}
+
 /// `show tcp stats`
 pub fn tcp_stats(side: &SideGauges) -> String {
     let mut out = format!("{}\n", side.name);
@@ -177,6 +230,9 @@ pub fn config_tcp(side: &SideGauges) -> String {
         ("linger", time(*linger, "off")),
         ("max-connections", max_connections.to_string()),
         ("max-time-wait", max_time_wait.to_string()),
+        ("syn-cache", engine.limits.syn_cache.to_string()),
+        ("syn-cookies", cookies(in_force.syn_cookies()).to_owned()),
+        ("syn-limit", in_force.syn_limit().map_or_else(|| "off".to_owned(), |n| n.to_string())),
         ("congestion", format!("{congestion:?}").to_lowercase()),
         ("hystart", switch(*hystart)),
         ("initial-window", initial_window.to_string()),

@@ -5,6 +5,7 @@ use crate::measure::rate::{Totals, per_second};
 use crate::measure::report::{
     Bytes, Connections, Cycles, LoopbackSide, Packets, Requests, Side, Syn, TimeLeft, TimeWait,
 };
+use crate::tcp::Counters;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -96,7 +97,7 @@ impl SideGauges {
             packets: Packets::of(&self.totals(), &window.totals, window.span),
             cycles: Cycles::of(&window.totals, tsc_hz),
             time_wait: self.time_wait(),
-            syn: syn(&tcp),
+            syn: self.syn(),
             drops,
             tcp,
         }
@@ -155,6 +156,27 @@ impl SideGauges {
         }
     }
 
+    /// Half-open connections, for a report.
+    pub fn syn(&self) -> Syn {
+        let first = self.engines.first();
+        let (ipv4, ipv6) = first.map_or((0, 0), |engine| engine.syn_cache_bytes);
+        let tcp = |of: fn(&Counters) -> u64| self.sum(|engine| of(&engine.metrics.tcp));
+        Syn {
+            mode: first.map(|engine| engine.metrics.in_force.syn_cookies()).unwrap_or_default(),
+            received: tcp(|tcp| tcp.syn_received.get()),
+            cookies_sent: tcp(|tcp| tcp.cookies_sent.get()),
+            cookies_accepted: tcp(|tcp| tcp.cookies_received.get()),
+            cookies_rejected: tcp(|tcp| tcp.cookies_failed.get()),
+            cache_current: self.sum(|engine| engine.metrics.syn_cache.get()),
+            cache_peak: self.sum(|engine| engine.metrics.syn_cache_peak.get()),
+            cache_overflow: tcp(|tcp| tcp.full_do_cookies.get() + tcp.full_drop.get()),
+            cookies_active: self.sum(|engine| engine.metrics.syn_cookies_active.get()),
+            limited: tcp(|tcp| tcp.syn_limited.get()),
+            bytes_per_entry: ipv4 as u64,
+            bytes_per_entry_ipv6: ipv6 as u64,
+        }
+    }
+
     /// Entries in TIME-WAIT by the time that they have left; nothing if there are none.
     fn time_left(&self) -> Vec<TimeLeft> {
         let edges = [1, 5, 15, 30, 60, 120, 240].map(Duration::from_secs);
@@ -170,18 +192,5 @@ impl SideGauges {
         }
         rows.truncate(rows.iter().rposition(|row| row.entries > 0).map_or(0, |last| last + 1));
         rows
-    }
-}
-
-/// Half-open connections by the counters' names; what an engine does not count is 0.
-fn syn(tcp: &BTreeMap<String, u64>) -> Syn {
-    let named = |name: &str| tcp.get(name).copied().unwrap_or(0);
-    Syn {
-        received: named("TCPSynReceived"),
-        cookies_sent: named("SyncookiesSent"),
-        cookies_accepted: named("SyncookiesRecv"),
-        cookies_rejected: named("SyncookiesFailed"),
-        cache_current: named("SynCacheCurrent"),
-        cache_overflow: named("TCPReqQFullDrop"),
     }
 }
