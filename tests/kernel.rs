@@ -2,6 +2,8 @@
 //! its own; the TAP goes with it. Needs root, `ip`, curl, wrk and nc; without them the tests say so and
 //! check nothing.
 
+#[path = "kernel/flood.rs"]
+mod flood;
 #[path = "kernel/namespace.rs"]
 #[allow(dead_code)] // of which other tests use more
 mod namespace;

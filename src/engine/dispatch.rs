@@ -188,7 +188,11 @@ impl<A: App> Engine<A> {
                     self.connection_arrives(index, staged, &segment);
                 }
             }
-            Some((kind, index)) => stack.time_wait_arrives(kind, index, staged, &segment),
+            Some((kind, index)) => {
+                if let Some(index) = stack.time_wait_arrives(kind, index, staged, &segment) {
+                    self.connection_arrives(index, staged, &segment);
+                }
+            }
             None => {
                 if let Some(index) = stack.no_connection(staged, &segment) {
                     self.connection_arrives(index, staged, &segment);

@@ -18,7 +18,7 @@ use crate::tcp::acceptable::millis;
 use crate::tcp::cookie;
 use crate::tcp::half_open::{Answer, HalfOpen, Handshake, Origin, Verdict};
 use crate::tcp::isn::isn;
-use crate::tcp::{Connection, SynCookies, Tuple};
+use crate::tcp::{Connection, SynCookies, TimeWaitPolicy, Tuple};
 use crate::time::Instant;
 use crate::wire::MacAddr;
 use crate::wire::seq::SeqNumber;
@@ -58,10 +58,26 @@ impl Stack {
         }
     }
 
-    /// A SYN for a 4-tuple whose old incarnation had sent up to `snd_nxt`. False if there is no room;
-    /// then nothing has changed. A cookie would not do: its number need not be above the old ones.
-    pub(super) fn may_open_again(&mut self, id: ListenerId) -> bool {
+    /// A SYN that may reopen a 4-tuple: shall it, at once? If not, nothing has changed, and if the
+    /// incarnations can be told apart `by_timestamp` the SYN may have been answered with a cookie. The
+    /// number of a cookie need not be above the old ones, so that nothing else would do.
+    pub(super) fn may_open_again(
+        &mut self,
+        id: ListenerId,
+        by_timestamp: bool,
+        staged: &Staged,
+        syn: &Segment<'_>,
+    ) -> bool {
         self.metrics.tcp.syn_received.bump();
+        if by_timestamp {
+            let way = self.way_of(id);
+            match way {
+                Way::Drop => self.metrics.tcp.listen_drops.bump(),
+                Way::Cookie => self.answer_with_cookie(staged, syn),
+                Way::Cache => {}
+            }
+            return way == Way::Cache;
+        }
         let room = !self.is_full(id) && (self.conns.len() as u32) < self.conns.limit();
         if !room {
             self.metrics.tcp.listen_overflows.bump();
@@ -246,6 +262,40 @@ impl Stack {
             self.metrics.tcp.cookies_received.bump();
         }
         Ok(made)
+    }
+
+    /// A segment for a 4-tuple in TIME-WAIT: does it bring a cookie back, by which the next incarnation
+    /// begins (RFC 6191)? Its timestamp must be later than the last one of the old.
+    pub(super) fn cookie_reopens(
+        &mut self,
+        old: (Kind, u32),
+        staged: &Staged,
+        ack: &Segment<'_>,
+    ) -> Option<u32> {
+        let flags = ack.flags;
+        let (snd_nxt, ts_recent) = self.last_of(old);
+        let (last, new) = (ts_recent?, ack.options.timestamps?.value);
+        let is_later = (new.wrapping_sub(last) as i32) > 0;
+        let may = flags.ack() && !flags.syn() && !flags.rst() && ack.ack != snd_nxt && is_later;
+        if !may || self.config.time_wait != TimeWaitPolicy::Reuse {
+            return None;
+        }
+        let (ip, port) = (staged.tuple.local.to_std(), staged.tuple.local_port);
+        let id = self.listeners.find(ip, port).filter(|&id| self.expects_cookies(id))?;
+        self.cookies.turn(self.now);
+        let handshake = self.cookies.take(&staged.tuple, ack)?;
+        let listener = self.listeners.get(id)?;
+        let no_room = listener.backlog >= listener.options.backlog;
+        if no_room || self.conns.len() as u32 >= self.conns.limit() {
+            self.metrics.tcp.listen_overflows.bump();
+            return None;
+        }
+        let tcp = &self.metrics.tcp;
+        tcp.tw_reused.bump();
+        tcp.tw_reused_timestamp.bump();
+        tcp.cookies_received.bump();
+        self.forget_time_wait(old.0, old.1);
+        self.complete(id, staged, &handshake, Answer::default(), None)
     }
 
     /// Can there be a cookie of ours, or of somebody who shares the secret, that is still good?

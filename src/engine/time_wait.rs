@@ -145,14 +145,18 @@ impl Stack {
         self.count_time_wait();
     }
 
-    /// A segment for a 4-tuple in TIME-WAIT (RFC 9293 §3.10.7.4, RFC 6191, RFC 1337).
+    /// A segment for a 4-tuple in TIME-WAIT (RFC 9293 §3.10.7.4, RFC 6191, RFC 1337). The index of a
+    /// connection if a cookie has made one: the segment is its first.
     pub(super) fn time_wait_arrives(
         &mut self,
         kind: Kind,
         index: u32,
         staged: &Staged,
         segment: &Segment<'_>,
-    ) {
+    ) -> Option<u32> {
+        if let Some(index) = self.cookie_reopens((kind, index), staged, segment) {
+            return Some(index);
+        }
         let until = self.end_of_time_wait(&staged.tuple);
         let asked = Asked { segment, config: &self.config, counters: &self.metrics.tcp, until };
         let (calendar, now) = (&self.metrics.time_wait_left, self.now);
@@ -168,6 +172,21 @@ impl Stack {
             }
             Outcome::Kill => self.forget_time_wait(kind, index),
             Outcome::Reopen(reason) => self.reopen(kind, index, reason, staged, segment, &last),
+        }
+        None
+    }
+
+    /// What an entry knows of its last incarnation: SND.NXT and TS.Recent.
+    pub(super) fn last_of(&self, (kind, index): (Kind, u32)) -> (SeqNumber, Option<u32>) {
+        match kind {
+            Kind::TimeWait4 => {
+                let entry = &self.time_waits.v4[index];
+                (entry.snd_nxt, entry.ts_recent())
+            }
+            _ => {
+                let entry = &self.time_waits.v6[index];
+                (entry.snd_nxt, entry.ts_recent())
+            }
         }
     }
 
@@ -185,7 +204,9 @@ impl Stack {
         let tuple = &staged.tuple;
         match self.listeners.find(tuple.local.to_std(), tuple.local_port) {
             Some(listener) => {
-                if !self.may_open_again(listener) {
+                // with timestamps PAWS keeps the incarnations apart, whatever their numbers
+                let by_timestamp = reason == ReopenBy::Timestamp && last.ts_recent.is_some();
+                if !self.may_open_again(listener, by_timestamp, staged, syn) {
                     return;
                 }
                 let counters = &self.metrics.tcp;

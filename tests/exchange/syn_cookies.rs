@@ -4,8 +4,8 @@ use crate::segment::Seg;
 use crate::*;
 use core::time::Duration;
 use lastack::engine::{Config, Error, ListenOptions, Request};
-use lastack::tcp::SynCookies;
 use lastack::tcp::cookie::{CLASSES_V4, CLASSES_V6, CookieSecret, SLOT_S};
+use lastack::tcp::{SynCookies, TimeWaitPolicy};
 use lastack::wire::tcp::{Flags, Segment};
 
 /// A slot, and a little more than the life of a cookie, in milliseconds.
@@ -375,5 +375,48 @@ fn a_shared_secret() {
             other.sends(rst().seq((number + 1).value()));
             assert_eq!(other.counters().cookies_failed.get(), 1);
         }
+    }
+}
+
+/// A 4-tuple in TIME-WAIT is opened again by a cookie, if timestamps tell the incarnations apart; the
+/// entry stays until the ACK comes, and old segments do not end it.
+#[test]
+fn a_cookie_reopens_time_wait() {
+    for policy in [TimeWaitPolicy::Reuse, TimeWaitPolicy::Strict] {
+        let mut config = with_everything(SynCookies::Always);
+        config.tcp.time_wait = policy;
+        let mut tcp = Exchange::listening(config);
+        let cookie = |tcp: &mut Exchange, ts| {
+            tcp.receives(syn().seq(300).ts(ts));
+            tcp.sent_segment(String::new)
+        };
+        let stamp = cookie(&mut tcp, 5_000).options.unwrap().timestamps.unwrap().value;
+        tcp.receives(ack().seq(301).ack(101).echo(5_001, stamp));
+        tcp.accepts();
+        tcp.close();
+        tcp.sends(fin().seq(101).ack(301));
+        tcp.receives(fin().seq(301).ack(102).echo(5_002, stamp));
+        tcp.sends(ack().seq(102).ack(302));
+        tcp.only_time_wait(1);
+        let answer = {
+            tcp.next_incarnation();
+            cookie(&mut tcp, 6_000)
+        };
+        tcp.only_time_wait(1);
+        if policy == TimeWaitPolicy::Strict {
+            assert_eq!(answer.flags, Flags::ACK, "as any SYN there");
+            continue;
+        }
+        let stamp = answer.options.unwrap().timestamps.unwrap().value;
+        tcp.receives(ack().seq(301).ack(101).echo(5_002, stamp)); // not later than the last one
+        tcp.receives(ack().seq(302).ack(101).echo(6_001, stamp)); // no cookie
+        tcp.only_time_wait(1);
+        tcp.receives(data("new").seq(301).ack(101).echo(6_001, stamp));
+        assert_eq!(tcp.engine.time_wait(), 0);
+        tcp.accepts();
+        tcp.reads("new");
+        tcp.sends(ack().seq(101).ack(304));
+        let counters = tcp.counters();
+        assert_eq!((counters.tw_reused_timestamp.get(), counters.cookies_received.get()), (1, 2));
     }
 }
