@@ -134,7 +134,9 @@ impl<A: App> Engine<A> {
 
     /// The next frame to send, or `None` if there is none now.
     pub fn output(&mut self) -> Option<&[u8]> {
-        let (len, _) = self.stack.next_frame(&mut self.frame, Checksums::Software)?;
+        let free = self.stack.next_free_frame(&mut self.frame);
+        let next = || self.stack.next_frame(&mut self.frame, Checksums::Software);
+        let (len, _) = free.or_else(next)?;
         self.settle_failures();
         Some(&self.frame[..len])
     }
@@ -149,6 +151,9 @@ impl<A: App> Engine<A> {
     ) -> Option<(usize, TxOffload)> {
         let checksums =
             if tcp_checksum_offload { Checksums::Offloaded } else { Checksums::Software };
+        if let Some(written) = self.stack.next_free_frame(room) {
+            return Some(written);
+        }
         // Assembled here and copied once: checksums read back what was just written, and on the
         // other core's cold lines such a read waits for the write to get there.
         let (len, offload) = self.stack.next_frame(&mut self.frame, checksums)?;

@@ -44,16 +44,24 @@ fn header_of(tuple: &Tuple, outgoing: &Outgoing) -> Segment<'static> {
 }
 
 impl Stack {
-    /// Writes the next frame into `room` and returns its length, or `None` if there is nothing to
-    /// send.
+    /// Copies the next frame that belongs to no connection into `room`; such frames go first.
+    #[inline]
+    pub(super) fn next_free_frame(&mut self, room: &mut [u8]) -> Option<(usize, TxOffload)> {
+        let written = self.next_control_frame(room)?;
+        self.metrics.tx_packets.bump();
+        self.metrics.tx_bytes.add(written.0 as u64);
+        Some(written)
+    }
+
+    /// Writes the next frame of a connection into `room` and returns its length, or `None` if there is
+    /// nothing to send.
     pub(super) fn next_frame(
         &mut self,
         room: &mut [u8],
         checksums: Checksums,
     ) -> Option<(usize, TxOffload)> {
         let written = self
-            .next_control_frame(room)
-            .or_else(|| self.next_connection_frame(room, checksums))
+            .next_connection_frame(room, checksums)
             // a connection may have found that its neighbour is to be asked for
             .or_else(|| self.next_control_frame(room))?;
         self.metrics.tx_packets.bump();
