@@ -21,9 +21,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 const ENTRIES: u32 = 10_000_000;
 const FALLING_DUE: Duration = Duration::from_secs(1);
 /// Filling the store may take so long; the load warms up in the last part of it.
-const FILLING: Duration = Duration::from_secs(4);
+const FILLING: Duration = Duration::from_secs(8);
 const WARMUP: Duration = Duration::from_millis(500);
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 const SHAPE: Shape = Shape { request_size: 64, response_size: 64 };
 
 /// EAL options: hugepages in memory if there are enough, plain memory otherwise; two lcores if

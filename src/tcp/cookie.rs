@@ -63,7 +63,8 @@ impl core::fmt::Debug for CookieSecret {
 #[derive(Clone, Copy)]
 pub struct Cookies {
     secret: CookieSecret,
-    slot: u64,
+    /// When the next slot begins.
+    turns_at: Instant,
     keys: [Key; 2],
 }
 
@@ -72,22 +73,28 @@ type Key = (u64, u64);
 impl Cookies {
     /// The cookies of a secret, at `now`.
     pub fn new(secret: CookieSecret, now: Instant) -> Self {
-        let mut cookies = Cookies { secret, slot: u64::MAX, keys: [(0, 0); 2] };
-        cookies.turn(now);
+        let mut cookies = Cookies { secret, turns_at: Instant::ZERO, keys: [(0, 0); 2] };
+        cookies.new_keys(now);
         cookies
     }
 
     /// Once a poll or so: new keys if a new slot has begun.
     #[inline]
     pub fn turn(&mut self, now: Instant) {
-        let slot = (self.secret.epoch.as_nanos() as u64 + now.nanos()) / (SLOT_S * 1_000_000_000);
-        if slot != self.slot {
-            self.keys = [slot, slot.wrapping_sub(1)].map(|slot| self.key_of(slot));
-            self.slot = slot;
+        if now >= self.turns_at {
+            self.new_keys(now);
         }
     }
 
     #[cold]
+    fn new_keys(&mut self, now: Instant) {
+        const SLOT_NS: u64 = SLOT_S * 1_000_000_000;
+        let today = self.secret.epoch.as_nanos() as u64 + now.nanos();
+        let slot = today / SLOT_NS;
+        self.keys = [slot, slot.wrapping_sub(1)].map(|slot| self.key_of(slot));
+        self.turns_at = now.plus_nanos(SLOT_NS - today % SLOT_NS);
+    }
+
     fn key_of(&self, slot: u64) -> Key {
         let half = |which: u8| {
             let mut hasher = SipHasher24::new_with_key(&self.secret.key);
