@@ -7,7 +7,7 @@ use core::time::Duration;
 use lastack::engine::{Config, ConnId, ConnectOptions, Engine, ListenOptions, ListenerId, Sockets};
 use lastack::net::address::Interface;
 use lastack::tcp::congestion::Algorithm;
-use lastack::tcp::{KeepAlive, State};
+use lastack::tcp::{KeepAlive, State, SynCookies};
 use lastack::time::Instant;
 use lastack::wire::ethernet::{self, Ethernet};
 use lastack::wire::ipv4::{Ipv4, Ipv4Header};
@@ -114,6 +114,12 @@ impl Peer {
         if epoch & 32 != 0 {
             tcp.mss = Some(88);
         }
+        if epoch & 64 != 0 {
+            config.limits.syn_cache = 1;
+        }
+        if epoch & 128 != 0 {
+            tcp.syn_cookies = SynCookies::Always;
+        }
         let mut engine = Engine::new(config, Sockets).unwrap();
         let now = Instant::from_millis(u64::from(epoch) << 16);
         engine.poll(now);
@@ -125,6 +131,8 @@ impl Peer {
         let (local, remote) = (local.parse().unwrap(), remote.parse().unwrap());
         let listener = engine.listen(local, ListenOptions::default()).ok();
         let zero = SeqNumber::default();
+        let mut watch = Watch::default();
+        watch.off = epoch & 192 != 0;
         Peer {
             engine,
             listener,
@@ -139,7 +147,7 @@ impl Peer {
             older_stamp: 0,
             read: 0,
             written: 0,
-            watch: Watch::default(),
+            watch,
         }
     }
 
