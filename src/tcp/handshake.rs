@@ -72,6 +72,12 @@ impl Connection {
         new.snd_max = new.snd_nxt;
         new.stalled_ms = millis(now);
         new.retries = answer.retries;
+        if new.is(Flag::WindowScale) {
+            // a challenge ACK of the half-open connection may have announced a little more, since it
+            // can only say whole units; the window never shrinks (RFC 9293 §3.8.6)
+            let challenged = u32::from(handshake.window_field(config)) << new.rcv_scale;
+            new.rcv_adv = new.rcv_adv.later(new.rcv_nxt + challenged);
+        }
         if let (Some(sent_us), 0) = (answer.sent_us, answer.retries) {
             new.set(Flag::Timing); // Karn: what was sent once
             new.rtt_seq = birth.iss;

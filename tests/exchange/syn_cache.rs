@@ -170,3 +170,25 @@ fn the_limit_of_a_source() {
     tcp.next_incarnation();
     tcp.handshake();
 }
+
+/// What a challenge ACK announced before the handshake was complete is not taken back after it.
+#[test]
+fn the_window_of_a_challenge_is_kept() {
+    let mut config = plain();
+    config.tcp.window_scale = true;
+    (config.tcp.receive_buffer, config.tcp.receive_window) = (700_001, 30_001);
+    let mut tcp = Exchange::listening(config);
+    tcp.receives(syn().seq(300).scale(7));
+    let answer = tcp.sent_segment(String::new);
+    assert_eq!(answer.window, Some(30_001));
+    let shift = answer.options.unwrap().window_scale.unwrap();
+    tcp.receives(syn().seq(5_000));
+    let challenge = tcp.sent_segment(String::new);
+    tcp.receives(data("x").seq(301).ack(101));
+    tcp.accepts();
+    let first = tcp.sent_segment(String::new);
+    let edge = |of: &crate::segment::Seg| of.ack + (u32::from(of.window.unwrap()) << shift);
+    assert_eq!((challenge.ack, first.ack), (301, 302));
+    assert!(edge(&challenge) >= 301 + 30_001 && edge(&first) >= edge(&challenge));
+    tcp.reads("x");
+}
