@@ -6,6 +6,9 @@
 //! costs, the median what this machine gave it. On one thread both sides share a cache, on two each
 //! packet crosses from core to core. Hugepages are used if some are reserved.
 
+#[path = "support/mod.rs"]
+mod support;
+
 use core::net::SocketAddr;
 use core::time::Duration;
 use lastack::app::Tally;
@@ -38,7 +41,7 @@ fn main() {
 }
 
 fn run() -> Outcome<()> {
-    let eal = Eal::init(&options())?;
+    let eal = Eal::init(&support::eal_options(support::one_or_two()))?;
     let lcores = eal.lcores().to_vec();
     let memory = if eal.has_hugepages() { "hugepages" } else { "ordinary pages" };
     println!("ring ports, {CONNECTIONS} connections, 64-octet messages, {memory}");
@@ -55,20 +58,6 @@ fn run() -> Outcome<()> {
         measure::<Rr>(&eal, &lcores[..threads], "rr", "request")?;
     }
     Ok(())
-}
-
-/// Hugepages in memory if there are enough, plain memory otherwise; two lcores if there are.
-fn options() -> Vec<String> {
-    let free = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let free = free.lines().find_map(|line| line.strip_prefix("HugePages_Free:"));
-    let enough =
-        free.and_then(|count| count.trim().parse().ok()).is_some_and(|count: u32| count >= 64);
-    let memory = if enough { "--in-memory -m 64" } else { "--no-huge --no-shconf -m 64" };
-    let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let lcores = if processors > 1 { "0@0,1@1" } else { "0@0" };
-    let options =
-        format!("{memory} --no-pci --no-telemetry --file-prefix lastack_bench --lcores {lcores}");
-    options.split_whitespace().map(str::to_owned).collect()
 }
 
 fn joined<T>(outcome: std::thread::Result<Outcome<T>>) -> Outcome<T> {

@@ -3,6 +3,9 @@
 //! Run with `cargo bench --bench port`. Cycles are of the time-stamp counter. Hugepages are used if
 //! some are reserved. The ratio is taken in one run: the Rust burst path over the C functions.
 
+#[path = "support/mod.rs"]
+mod support;
+
 use lastack::port::dpdk::{
     Eal, FastPath, Pool, PoolConfig, RingPair, RingPairConfig, Tsc, bare_cost,
 };
@@ -17,7 +20,7 @@ fn main() {
 }
 
 fn run() -> Result<(), Box<dyn std::error::Error>> {
-    let eal = Eal::init(&options())?;
+    let eal = Eal::init(&support::eal_options(1))?;
     let lcore = eal.lcores()[0];
     let on_lcore = eal.clone();
     let measured =
@@ -26,18 +29,6 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         Ok(outcome) => Ok(outcome?),
         Err(_) => Err("the measurement panicked".into()),
     }
-}
-
-/// Hugepages in memory if there are enough, plain memory otherwise. Floating lcore 0.
-fn options() -> Vec<String> {
-    let free = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let free = free.lines().find_map(|line| line.strip_prefix("HugePages_Free:"));
-    let enough =
-        free.and_then(|count| count.trim().parse().ok()).is_some_and(|count: u32| count >= 64);
-    let memory = if enough { "--in-memory -m 64" } else { "--no-huge --no-shconf -m 64" };
-    let options =
-        format!("{memory} --no-pci --no-telemetry --file-prefix lastack_bench --lcores 0@0");
-    options.split_whitespace().map(str::to_owned).collect()
 }
 
 fn measure(eal: &Eal) -> Result<(), lastack::port::dpdk::PortError> {

@@ -7,6 +7,8 @@
 #![allow(missing_docs)]
 
 mod flood;
+#[path = "../support/mod.rs"]
+mod support;
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -51,7 +53,7 @@ fn run() -> Outcome<()> {
         let mut parts = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).peekable();
         parts.peek().is_none() || parts.any(|arg| arg == part)
     };
-    let eal = Eal::init(&options())?;
+    let eal = Eal::init(&support::eal_options(support::one_or_two()))?;
     if asked("cost") {
         let on_lcore = eal.clone();
         let cost = eal.launch(eal.lcores()[0], move || cost(&on_lcore))?;
@@ -65,20 +67,6 @@ fn run() -> Outcome<()> {
         clients(&eal)?;
     }
     Ok(())
-}
-
-/// Hugepages in memory if there are enough, plain memory otherwise; two lcores if there are.
-fn options() -> Vec<String> {
-    let free = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let free = free.lines().find_map(|line| line.strip_prefix("HugePages_Free:"));
-    let enough =
-        free.and_then(|count| count.trim().parse().ok()).is_some_and(|count: u32| count >= 64);
-    let memory = if enough { "--in-memory -m 64" } else { "--no-huge --no-shconf -m 64" };
-    let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let lcores = if processors > 1 { "0@0,1@1" } else { "0@0" };
-    let options =
-        format!("{memory} --no-pci --no-telemetry --file-prefix lastack_bench --lcores {lcores}");
-    options.split_whitespace().map(str::to_owned).collect()
 }
 
 fn wire(eal: &Eal) -> Outcome<(DpdkPort, DpdkPort)> {
@@ -299,11 +287,11 @@ fn load<W: Workload>(port: DpdkPort, rate: f64, once: Option<u32>, each: u64) ->
     while client.clock().now() < start + WARMUP {
         client.poll_once();
     }
-    let resident = resident_kb();
+    let resident = support::resident_bytes();
     while client.clock().now() < start + WARMUP + MEASURED {
         client.poll_once();
     }
-    let grown_kb = resident_kb() - resident;
+    let grown_kb = (support::resident_bytes() - resident) / 1_024;
     client.port_mut().set_rate(0);
     control.stop();
     while !control.is_finished() {
@@ -321,11 +309,4 @@ fn load<W: Workload>(port: DpdkPort, rate: f64, once: Option<u32>, each: u64) ->
         cache_peak: 0,
         grown_kb,
     })
-}
-
-/// Kilooctets of memory that this process has resident.
-fn resident_kb() -> i64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: i64 = statm.split(' ').nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
-    pages * 4
 }

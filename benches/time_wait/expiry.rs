@@ -26,21 +26,6 @@ const WARMUP: Duration = Duration::from_millis(500);
 const ROUNDS: usize = 5;
 const SHAPE: Shape = Shape { request_size: 64, response_size: 64 };
 
-/// EAL options: hugepages in memory if there are enough, plain memory otherwise; two lcores if
-/// there are.
-pub fn options() -> Vec<String> {
-    let free = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let free = free.lines().find_map(|line| line.strip_prefix("HugePages_Free:"));
-    let enough =
-        free.and_then(|count| count.trim().parse().ok()).is_some_and(|count: u32| count >= 64);
-    let memory = if enough { "--in-memory -m 64" } else { "--no-huge --no-shconf -m 64" };
-    let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let lcores = if processors > 1 { "0@0,1@1" } else { "0@0" };
-    let options =
-        format!("{memory} --no-pci --no-telemetry --file-prefix lastack_bench --lcores {lcores}");
-    options.split_whitespace().map(str::to_owned).collect()
-}
-
 /// Fills a stack with entries that fall due evenly from `first` on.
 fn fill(stack: &mut Stack, entries: u32, first: Instant) -> Outcome<()> {
     for n in 0..entries {

@@ -15,6 +15,8 @@ mod expiry;
 mod mailbox;
 mod rounds;
 mod stores;
+#[path = "../support/mod.rs"]
+mod support;
 
 use dpdk_timers::DpdkTimers;
 use lastack::port::dpdk::Eal;
@@ -48,7 +50,7 @@ fn run() -> Outcome<()> {
         let mut parts = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).peekable();
         parts.peek().is_none() || parts.any(|arg| arg == part)
     };
-    let eal = Eal::init(&expiry::options())?;
+    let eal = Eal::init(&support::eal_options(support::one_or_two()))?;
     if asked("stores") {
         let (lcore, on_lcore) = (eal.lcores()[0], eal.clone());
         let stores = eal.launch(lcore, move || compare(&on_lcore))?;

@@ -5,6 +5,7 @@
 //! before; before a *cold* batch so much else is touched that the caches hold nothing of the store.
 
 use crate::stores::{Store, farewell};
+use crate::support::resident_bytes;
 use lastack::tcp::time_wait::Farewell;
 use lastack::time::Instant;
 use std::hint::black_box;
@@ -151,7 +152,7 @@ impl<S: Store> Run<S> {
                 assert_eq!(run.expire(), 0, "nothing is due yet"); // its clock goes on
             }
         }
-        run.resident = (resident_bytes() - before) / f64::from(entries);
+        run.resident = (resident_bytes() - before) as f64 / f64::from(entries);
         run
     }
 
@@ -296,11 +297,4 @@ impl<S: Store> Rounds for Run<S> {
     fn resident(&self) -> f64 {
         self.resident
     }
-}
-
-/// Octets of memory that this process has resident.
-fn resident_bytes() -> f64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: f64 = statm.split(' ').nth(1).and_then(|n| n.parse().ok()).unwrap_or(0.0);
-    pages * 4_096.0
 }
