@@ -4,7 +4,7 @@
 use super::acceptable::in_window;
 use super::config::Config;
 use super::handshake::micros;
-use super::time_wait::Addresses;
+use super::time_wait::{Addresses, Ends};
 use super::tuple::Tuple;
 use crate::time::Instant;
 use crate::wire::options::{Options, Timestamps};
@@ -142,9 +142,7 @@ pub struct Origin {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct HalfOpen<A> {
-    addresses: A,
-    local_port: u16,
-    remote_port: u16,
+    ends: Ends<A>,
     irs: SeqNumber,
     iss: SeqNumber,
     ts_recent: u32,
@@ -202,9 +200,7 @@ impl<A: Addresses> HalfOpen<A> {
         let Handshake { irs, iss, window, mss, window_scale, sack, ts_recent, ecn } = *handshake;
         let fact = |is: bool, bit: u8| if is { bit } else { 0 };
         HalfOpen {
-            addresses: A::pack(tuple),
-            local_port: tuple.local_port,
-            remote_port: tuple.remote_port,
+            ends: Ends::of(tuple),
             irs,
             iss,
             ts_recent: ts_recent.unwrap_or(0),
@@ -223,17 +219,13 @@ impl<A: Addresses> HalfOpen<A> {
 
     /// The 4-tuple.
     pub fn tuple(&self) -> Tuple {
-        let (local, remote) = self.addresses.unpack();
-        let (local_port, remote_port) = (self.local_port, self.remote_port);
-        Tuple { local, remote, local_port, remote_port }
+        self.ends.tuple()
     }
 
     /// Is this the entry of `tuple` (which is of the same family)?
     #[inline]
     pub fn is_for(&self, tuple: &Tuple) -> bool {
-        self.local_port == tuple.local_port
-            && self.remote_port == tuple.remote_port
-            && self.addresses == A::pack(tuple)
+        self.ends.are_of(tuple)
     }
 
     /// What is agreed on.

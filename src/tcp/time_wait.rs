@@ -48,13 +48,44 @@ impl Addresses for PairV6 {
     }
 }
 
+/// Both ends of a connection, packed: 12 octets over IPv4, 36 over IPv6.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Ends<A> {
+    addresses: A,
+    local_port: u16,
+    remote_port: u16,
+}
+
+impl<A: Addresses> Ends<A> {
+    /// Packs a tuple of this family.
+    #[inline]
+    pub fn of(tuple: &Tuple) -> Self {
+        let Tuple { local_port, remote_port, .. } = *tuple;
+        Ends { addresses: A::pack(tuple), local_port, remote_port }
+    }
+
+    /// The 4-tuple.
+    pub fn tuple(&self) -> Tuple {
+        let (local, remote) = self.addresses.unpack();
+        let (local_port, remote_port) = (self.local_port, self.remote_port);
+        Tuple { local, remote, local_port, remote_port }
+    }
+
+    /// Are these the ends of `tuple` (which is of the same family)?
+    #[inline]
+    pub fn are_of(&self, tuple: &Tuple) -> bool {
+        self.local_port == tuple.local_port
+            && self.remote_port == tuple.remote_port
+            && self.addresses == A::pack(tuple)
+    }
+}
+
 /// What a connection leaves behind for 2·MSL: 32 octets over IPv4, two to a cache line.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct TimeWait<A> {
-    addresses: A,
-    local_port: u16,
-    remote_port: u16,
+    ends: Ends<A>,
     /// The sequence number after our FIN.
     pub snd_nxt: SeqNumber,
     /// The sequence number after the peer's FIN.
@@ -133,9 +164,7 @@ impl<A: Addresses> TimeWait<A> {
     pub fn new(farewell: &Farewell, now: Instant, deadline: u32) -> Self {
         let timestamps = if farewell.ts_recent.is_some() { TIMESTAMPS } else { 0 };
         TimeWait {
-            addresses: A::pack(&farewell.tuple),
-            local_port: farewell.tuple.local_port,
-            remote_port: farewell.tuple.remote_port,
+            ends: Ends::of(&farewell.tuple),
             snd_nxt: farewell.snd_nxt,
             rcv_nxt: farewell.rcv_nxt,
             ts_recent: farewell.ts_recent.unwrap_or(0),
@@ -147,17 +176,13 @@ impl<A: Addresses> TimeWait<A> {
 
     /// The 4-tuple that waits.
     pub fn tuple(&self) -> Tuple {
-        let (local, remote) = self.addresses.unpack();
-        let (local_port, remote_port) = (self.local_port, self.remote_port);
-        Tuple { local, remote, local_port, remote_port }
+        self.ends.tuple()
     }
 
     /// Is this the entry of `tuple` (which is of the same family)?
     #[inline]
     pub fn is_for(&self, tuple: &Tuple) -> bool {
-        self.local_port == tuple.local_port
-            && self.remote_port == tuple.remote_port
-            && self.addresses == A::pack(tuple)
+        self.ends.are_of(tuple)
     }
 
     /// TS.Recent, if timestamps were in use.
