@@ -10,7 +10,6 @@ use crate::port::{RxChecksum, RxFrame, TxOffload};
 use crate::tcp::buffer::CHUNK_BYTES;
 use crate::tcp::{Arrival, Flag};
 use crate::time::Instant;
-use crate::wire::tcp::Segment;
 use core::hint::black_box;
 use core::ops::{Deref, DerefMut};
 
@@ -181,37 +180,22 @@ impl<A: App> Engine<A> {
             Some(found) if stack.is_still(found, staged) => Some(found),
             _ => stack.look_up(&staged.tuple, staged.hash),
         };
-        match found {
+        // the connection that there is for it, or that it has just made
+        let connection = match found {
             Some((Kind::Connection, index)) => {
                 if stack.conns[index].tcp.is(Flag::AckEach) {
                     stack.send_ack_of_its_own(index);
                 }
-                self.connection_arrives(index, staged, &segment);
+                Some(index)
             }
-            Some((Kind::SynCache, index)) => {
-                if let Some(index) = stack.half_open_arrives(index, staged, &segment) {
-                    self.connection_arrives(index, staged, &segment);
-                }
-            }
-            Some((kind, index)) => {
-                if let Some(index) = stack.time_wait_arrives(kind, index, staged, &segment) {
-                    self.connection_arrives(index, staged, &segment);
-                }
-            }
-            None => {
-                if let Some(index) = stack.no_connection(staged, &segment) {
-                    self.connection_arrives(index, staged, &segment);
-                }
-            }
-        }
-    }
-
-    #[inline]
-    fn connection_arrives(&mut self, index: u32, staged: &Staged, segment: &Segment<'_>) {
-        let stack = &mut self.stack;
+            Some((Kind::SynCache, index)) => stack.half_open_arrives(index, staged, &segment),
+            Some((kind, index)) => stack.time_wait_arrives(kind, index, staged, &segment),
+            None => stack.no_connection(staged, &segment),
+        };
+        let Some(index) = connection else { return };
         let mut cx = context!(stack);
         cx.congestion_experienced = staged.congestion;
-        let arrival = stack.conns[index].tcp.on_segment(&mut cx, segment);
+        let arrival = stack.conns[index].tcp.on_segment(&mut cx, &segment);
         self.carry_out(index, &arrival);
     }
 

@@ -27,6 +27,15 @@ impl Bare {
     }
 }
 
+/// What an ACK says that no connection stands behind, but for our timestamp.
+pub(super) struct LastAck {
+    pub seq: SeqNumber,
+    pub ack: SeqNumber,
+    pub window: u16,
+    /// To be echoed, if timestamps are in use.
+    pub ts_recent: Option<u32>,
+}
+
 /// The header of a segment of a connection.
 #[inline]
 fn header_of(tuple: &Tuple, outgoing: &Outgoing) -> Segment<'static> {
@@ -148,6 +157,18 @@ impl Stack {
                 tcp.send.copy_at(pool, outgoing.offset, payload);
             }
         })
+    }
+
+    /// Such an ACK, with our timestamp of now.
+    pub(super) fn bare_ack(&self, tuple: &Tuple, last: &LastAck) -> Bare {
+        let stamp = |echo| Timestamps { value: self.timestamp_clock(tuple), echo };
+        Bare {
+            seq: last.seq,
+            ack: Some(last.ack),
+            flags: Flags::ACK,
+            window: last.window,
+            timestamps: last.ts_recent.map(stamp),
+        }
     }
 
     /// Queues a segment without payload that no connection stands behind (any more).

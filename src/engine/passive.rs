@@ -9,12 +9,11 @@
 
 use super::flow_table::Kind;
 use super::listener::ListenerId;
-use super::output::Bare;
+use super::output::{Bare, LastAck};
 use super::receive::Staged;
 use super::stack::{Mark, Stack, keyed};
 use super::store::tick_at_or_after;
 use super::syn_cache::{pack, with_entry};
-use crate::tcp::acceptable::millis;
 use crate::tcp::cookie;
 use crate::tcp::half_open::{Answer, HalfOpen, Handshake, Origin, Verdict};
 use crate::tcp::isn::isn;
@@ -22,7 +21,7 @@ use crate::tcp::{Connection, SynCookies, TimeWaitPolicy, Tuple};
 use crate::time::Instant;
 use crate::wire::MacAddr;
 use crate::wire::seq::SeqNumber;
-use crate::wire::tcp::{Flags, Segment};
+use crate::wire::tcp::Segment;
 
 /// Half-open connections that one poll looks at.
 const BUDGET: usize = 64;
@@ -128,11 +127,6 @@ impl Stack {
         self.link_mss(ipv4).min(self.config.mss.unwrap_or(u16::MAX))
     }
 
-    /// Our clock of timestamps towards a peer.
-    fn timestamp_clock(&self, tuple: &Tuple) -> u32 {
-        millis(self.now).wrapping_add(self.timestamp_offset(tuple))
-    }
-
     /// Answers a SYN and forgets it.
     fn answer_with_cookie(&mut self, staged: &Staged, syn: &Segment<'_>) {
         let tuple = &staged.tuple;
@@ -216,17 +210,14 @@ impl Stack {
             Verdict::Ignore => {}
             Verdict::AnswerSyn => self.send_syn_ack(tuple, &handshake, staged.from),
             Verdict::Challenge => {
-                let clock = self.timestamp_clock(tuple);
-                let stamp = |echo| crate::wire::options::Timestamps { value: clock, echo };
-                let ack = Bare {
+                let ack = LastAck {
                     seq: handshake.iss + 1,
-                    ack: Some(handshake.irs + 1),
-                    flags: Flags::ACK,
+                    ack: handshake.irs + 1,
                     window: handshake.window_field(&self.config),
-                    timestamps: handshake.ts_recent.map(stamp),
+                    ts_recent: handshake.ts_recent,
                 };
                 self.metrics.tcp.challenge_ack.bump();
-                self.send_bare(tuple, staged.from, &ack);
+                self.send_bare(tuple, staged.from, &self.bare_ack(tuple, &ack));
             }
             Verdict::Reset(seq) => self.send_bare(tuple, staged.from, &Bare::reset(seq, None)),
             Verdict::Forget => {
@@ -273,10 +264,9 @@ impl Stack {
         ack: &Segment<'_>,
     ) -> Option<u32> {
         let flags = ack.flags;
-        let (snd_nxt, ts_recent) = self.last_of(old);
-        let (last, new) = (ts_recent?, ack.options.timestamps?.value);
-        let is_later = (new.wrapping_sub(last) as i32) > 0;
-        let may = flags.ack() && !flags.syn() && !flags.rst() && ack.ack != snd_nxt && is_later;
+        let last = self.last_of(old);
+        let is_later = (ack.options.timestamps?.value.wrapping_sub(last.ts_recent?) as i32) > 0;
+        let may = flags.ack() && !flags.syn() && !flags.rst() && ack.ack != last.seq && is_later;
         if !may || self.config.time_wait != TimeWaitPolicy::Reuse {
             return None;
         }

@@ -15,6 +15,7 @@ use crate::net::frame::Link;
 use crate::net::neighbour::{NeighbourConfig, NeighbourId, Neighbours};
 use crate::net::route::Routes;
 use crate::tcp;
+use crate::tcp::acceptable::millis;
 use crate::tcp::buffer::{CHUNK_BYTES, Pool};
 use crate::tcp::cookie::{CookieSecret, Cookies};
 use crate::tcp::reassembly::ReassemblyPool;
@@ -487,6 +488,11 @@ impl Stack {
     pub(super) fn timestamp_offset(&self, tuple: &Tuple) -> u32 {
         let hosts = Tuple { local_port: 0, remote_port: 0, ..*tuple };
         keyed(&self.secrets.timestamps, &hosts).0 as u32
+    }
+
+    /// Our clock of timestamps towards a peer.
+    pub(super) fn timestamp_clock(&self, tuple: &Tuple) -> u32 {
+        millis(self.now).wrapping_add(self.timestamp_offset(tuple))
     }
 }
 

@@ -3,17 +3,16 @@
 use super::error::Error;
 use super::flow_table::Kind;
 use super::gauges::Calendar;
-use super::output::Bare;
+use super::output::LastAck;
 use super::receive::Staged;
 use super::stack::{Mark, Stack, keyed};
 use super::time_waits::Family;
 use crate::tcp::isn::isn_after;
-use crate::tcp::time_wait::{Addresses, Farewell, ReopenBy, Verdict};
+use crate::tcp::time_wait::{Addresses, Farewell, ReopenBy, TimeWait, Verdict};
 use crate::tcp::{CloseReason, Config, Counters, Flag, State, TimeWaitPolicy, Tuple};
 use crate::time::Instant;
-use crate::wire::options::Timestamps;
 use crate::wire::seq::SeqNumber;
-use crate::wire::tcp::{Flags, Segment};
+use crate::wire::tcp::Segment;
 
 impl Stack {
     /// A connection has closed on both sides, and we closed first: a compact entry takes its place.
@@ -26,7 +25,7 @@ impl Stack {
         if owes_ack {
             let Farewell { snd_nxt: seq, rcv_nxt: ack, window, ts_recent, .. } = farewell;
             let last = LastAck { seq, ack, window, ts_recent };
-            self.send_bare_for(index, &self.last_ack(&farewell.tuple, &last));
+            self.send_bare_for(index, &self.bare_ack(&farewell.tuple, &last));
         }
         if self.config.time_wait != TimeWaitPolicy::Off {
             self.file_time_wait(index, &farewell);
@@ -167,7 +166,7 @@ impl Stack {
         match outcome {
             Outcome::Nothing => {}
             Outcome::Answer => {
-                let ack = self.last_ack(&staged.tuple, &last);
+                let ack = self.bare_ack(&staged.tuple, &last);
                 self.send_bare(&staged.tuple, staged.from, &ack);
             }
             Outcome::Kill => self.forget_time_wait(kind, index),
@@ -176,17 +175,11 @@ impl Stack {
         None
     }
 
-    /// What an entry knows of its last incarnation: SND.NXT and TS.Recent.
-    pub(super) fn last_of(&self, (kind, index): (Kind, u32)) -> (SeqNumber, Option<u32>) {
+    /// The last ACK of an entry.
+    pub(super) fn last_of(&self, (kind, index): (Kind, u32)) -> LastAck {
         match kind {
-            Kind::TimeWait4 => {
-                let entry = &self.time_waits.v4[index];
-                (entry.snd_nxt, entry.ts_recent())
-            }
-            _ => {
-                let entry = &self.time_waits.v6[index];
-                (entry.snd_nxt, entry.ts_recent())
-            }
+            Kind::TimeWait4 => LastAck::of(&self.time_waits.v4[index]),
+            _ => LastAck::of(&self.time_waits.v6[index]),
         }
     }
 
@@ -220,7 +213,7 @@ impl Stack {
                 self.open_half(listener, staged, syn, iss);
             }
             None => {
-                let ack = self.last_ack(tuple, last);
+                let ack = self.bare_ack(tuple, last);
                 self.send_bare(tuple, staged.from, &ack);
             }
         }
@@ -237,44 +230,30 @@ impl Stack {
 
     /// We open a 4-tuple again ourselves: its entry goes, and what comes back is the sequence number
     /// that the new incarnation is to go beyond.
-    pub(super) fn take_over(&mut self, (kind, index): (Kind, u32)) -> SeqNumber {
-        let snd_nxt = match kind {
-            Kind::TimeWait4 => self.time_waits.v4[index].snd_nxt,
-            _ => self.time_waits.v6[index].snd_nxt,
-        };
+    pub(super) fn take_over(&mut self, old: (Kind, u32)) -> SeqNumber {
+        let last = self.last_of(old);
         self.metrics.tcp.tw_reused.bump();
         self.metrics.tcp.tw_reused_active.bump();
-        self.forget_time_wait(kind, index);
-        snd_nxt
+        self.forget_time_wait(old.0, old.1);
+        last.seq
     }
 
     /// The initial sequence number for a 4-tuple whose old incarnation had sent up to `snd_nxt`.
     pub(super) fn isn_beyond(&self, tuple: &Tuple, snd_nxt: SeqNumber) -> SeqNumber {
         isn_after(self.now, keyed(&self.secrets.sequence, tuple).0 as u32, snd_nxt)
     }
-
-    /// The last ACK of a connection, again.
-    fn last_ack(&self, tuple: &Tuple, last: &LastAck) -> Bare {
-        let stamp = |echo| {
-            let millis = (self.now.nanos() / 1_000_000) as u32;
-            Timestamps { value: millis.wrapping_add(self.timestamp_offset(tuple)), echo }
-        };
-        Bare {
-            seq: last.seq,
-            ack: Some(last.ack),
-            flags: Flags::ACK,
-            window: last.window,
-            timestamps: last.ts_recent.map(stamp),
-        }
-    }
 }
 
-/// What the last ACK of a connection says, but for our timestamp.
-struct LastAck {
-    seq: SeqNumber,
-    ack: SeqNumber,
-    window: u16,
-    ts_recent: Option<u32>,
+impl LastAck {
+    /// That of an entry, again.
+    fn of<A: Addresses>(entry: &TimeWait<A>) -> Self {
+        LastAck {
+            seq: entry.snd_nxt,
+            ack: entry.rcv_nxt,
+            window: entry.window,
+            ts_recent: entry.ts_recent(),
+        }
+    }
 }
 
 /// What the stack has to do about a segment for TIME-WAIT.
@@ -303,12 +282,7 @@ impl Asked<'_> {
     ) -> (Outcome, LastAck) {
         let counters = self.counters;
         let entry = &mut family[index];
-        let last = LastAck {
-            seq: entry.snd_nxt,
-            ack: entry.rcv_nxt,
-            window: entry.window,
-            ts_recent: entry.ts_recent(),
-        };
+        let last = LastAck::of(entry);
         let verdict = entry.judge(self.segment, self.config);
         let limited = matches!(verdict, Verdict::Ack | Verdict::AckAndRestart);
         let withheld = limited && !entry.may_acknowledge(now, self.config.challenge_acks_per_s);
