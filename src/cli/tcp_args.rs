@@ -197,7 +197,7 @@ fn linger(text: &str) -> Result<Linger, String> {
 /// A maximum segment lifetime.
 pub(super) fn msl(text: &str) -> Result<Duration, String> {
     match units::time(text)? {
-        time if !time.is_zero() && time <= tcp::Config::MAX_MSL => Ok(time),
+        time if tcp::Config::is_msl(time) => Ok(time),
         _ => Err("a time above zero and up to 480s is expected, as in 30s".to_owned()),
     }
 }

@@ -45,7 +45,7 @@ impl Stack {
         if self.routes.next_hop(remote.ip()).is_none() {
             return Err(Error::Unreachable);
         }
-        if self.conns.len() as u32 >= self.conns.limit() {
+        if self.conns.is_full() {
             return Err(Error::NoBuffers);
         }
         let (tuple, old) = match options.local.map_or(0, |local| local.port()) {

@@ -55,6 +55,11 @@ impl Listener {
         self.half_open + self.backlog >= self.options.backlog
     }
 
+    /// Is there no room for another connection that is established?
+    pub fn backlog_is_full(&self) -> bool {
+        self.backlog >= self.options.backlog
+    }
+
     /// Is no more than half of the room in use?
     pub fn is_relieved(&self) -> bool {
         self.half_open + self.backlog <= self.options.backlog / 2
@@ -190,8 +195,8 @@ impl Stack {
         options: ListenOptions,
     ) -> Result<ListenerId, Error> {
         let ip = address.ip();
-        let bad_msl = options.msl.is_some_and(|msl| msl.is_zero() || msl > tcp::Config::MAX_MSL);
-        if address.port() == 0 || options.backlog == 0 || bad_msl {
+        let good_msl = options.msl.is_none_or(tcp::Config::is_msl);
+        if address.port() == 0 || options.backlog == 0 || !good_msl {
             return Err(Error::Invalid);
         }
         let of_family = |cidr: &Cidr| cidr.addr.is_ipv4() == ip.is_ipv4();

@@ -79,7 +79,7 @@ impl Mailbox {
         let (Request::SetMsl(msl) | Request::SetMslOnLink(Some(msl))) = request else {
             return self.push(request);
         };
-        if is_msl(msl) { self.push(request) } else { Err(NotSent::Invalid) }
+        if tcp::Config::is_msl(msl) { self.push(request) } else { Err(NotSent::Invalid) }
     }
 
     fn push(&self, request: Request) -> Result<(), NotSent> {
@@ -111,11 +111,6 @@ impl Mailbox {
         self.waiting.fetch_sub(1, Ordering::Release);
         Some(request)
     }
-}
-
-/// Is it a maximum segment lifetime that an engine can use?
-fn is_msl(msl: Duration) -> bool {
-    !msl.is_zero() && msl <= tcp::Config::MAX_MSL
 }
 
 /// The settings that may change while an engine runs, for anyone to read.
@@ -242,8 +237,10 @@ impl Stack {
     #[cold]
     fn carry_out(&mut self, request: Request) -> Result<(), Error> {
         match request {
-            Request::SetMsl(msl) if is_msl(msl) => self.config.msl = msl,
-            Request::SetMslOnLink(msl) if msl.is_none_or(is_msl) => self.config.msl_on_link = msl,
+            Request::SetMsl(msl) if tcp::Config::is_msl(msl) => self.config.msl = msl,
+            Request::SetMslOnLink(msl) if msl.is_none_or(tcp::Config::is_msl) => {
+                self.config.msl_on_link = msl
+            }
             Request::SetTimeWait(policy) => self.config.time_wait = policy,
             Request::SetSynCookies(mode) => self.config.syn_cookies = mode,
             Request::SetSynLimit(limit) => self.config.syn_limit_per_s = limit,

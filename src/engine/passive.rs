@@ -77,7 +77,7 @@ impl Stack {
             }
             return way == Way::Cache;
         }
-        let room = !self.is_full(id) && (self.conns.len() as u32) < self.conns.limit();
+        let room = !self.is_full(id) && !self.conns.is_full();
         if !room {
             self.metrics.tcp.listen_overflows.bump();
             self.metrics.tcp.listen_drops.bump();
@@ -92,7 +92,7 @@ impl Stack {
     }
 
     fn way_of(&mut self, id: ListenerId) -> Way {
-        if self.conns.len() as u32 >= self.conns.limit() {
+        if self.conns.is_full() {
             return Way::Drop; // nobody could be served
         }
         let (full, relieved) = (self.is_full(id), self.syn_cache.is_relieved());
@@ -275,8 +275,7 @@ impl Stack {
         self.cookies.turn(self.now);
         let handshake = self.cookies.take(&staged.tuple, ack)?;
         let listener = self.listeners.get(id)?;
-        let no_room = listener.backlog >= listener.options.backlog;
-        if no_room || self.conns.len() as u32 >= self.conns.limit() {
+        if listener.backlog_is_full() || self.conns.is_full() {
             self.metrics.tcp.listen_overflows.bump();
             return None;
         }
@@ -309,7 +308,7 @@ impl Stack {
         half_open: Option<u32>,
     ) -> Option<u32> {
         let listener = self.listeners.get(id)?;
-        if listener.backlog >= listener.options.backlog {
+        if listener.backlog_is_full() {
             self.metrics.tcp.listen_overflows.bump();
             return None;
         }
@@ -409,6 +408,7 @@ impl Stack {
             Some(later)
         });
         let fired = over.len() + again.len();
+        let any_over = !over.is_empty();
         for (place, key) in over.drain(..).enumerate() {
             // it has left the store, and can still be read
             let index = pack(key, place >= of_v4);
@@ -431,7 +431,9 @@ impl Stack {
             self.send_syn_ack(&tuple, &handshake, MacAddr(origin.station));
         }
         self.again = again;
-        self.count_half_open();
+        if any_over {
+            self.count_half_open();
+        }
         fired
     }
 

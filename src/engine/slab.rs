@@ -114,6 +114,11 @@ impl<T> Slab<T> {
         })
     }
 
+    /// Is there no room for another entry?
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.limit as usize
+    }
+
     /// Entries in use.
     #[inline]
     pub fn len(&self) -> usize {

@@ -334,15 +334,19 @@ impl Stack {
     /// Octets that one TIME-WAIT entry takes, over IPv4 and over IPv6: the entry, its link in the
     /// wheel and its slot of the flow table, rounded up.
     pub fn time_wait_bytes_per_entry(&self) -> (usize, usize) {
-        let slot = self.table.memory_bytes().div_ceil(self.table.capacity().max(1));
+        let slot = self.slot_bytes();
         (Family::<PairV4>::entry_bytes() + slot, Family::<PairV6>::entry_bytes() + slot)
     }
 
     /// Octets that one half-open connection takes, over IPv4 and over IPv6: as for TIME-WAIT.
     pub fn syn_cache_bytes_per_entry(&self) -> (usize, usize) {
-        let slot = self.table.memory_bytes().div_ceil(self.table.capacity().max(1));
-        let (v4, v6) = SynCache::entry_bytes();
+        let ((v4, v6), slot) = (SynCache::entry_bytes(), self.slot_bytes());
         (v4 + slot, v6 + slot)
+    }
+
+    /// Octets of the flow table for each entry that it is sized for, rounded up.
+    fn slot_bytes(&self) -> usize {
+        self.table.memory_bytes().div_ceil(self.table.capacity().max(1))
     }
 
     /// Timers that are filed.

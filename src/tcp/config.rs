@@ -170,6 +170,12 @@ impl Config {
     /// The longest maximum segment lifetime: four times that of RFC 9293 §3.4.2.
     pub const MAX_MSL: Duration = Duration::from_secs(480);
 
+    /// Is it a maximum segment lifetime that an engine can use: above zero and no longer than
+    /// [`MAX_MSL`](Self::MAX_MSL)?
+    pub fn is_msl(msl: Duration) -> bool {
+        !msl.is_zero() && msl <= Self::MAX_MSL
+    }
+
     /// The window scale to offer: the smallest with which the receive buffer can be announced, at
     /// most 14 (RFC 7323 §2.3).
     pub fn scale_for_buffer(&self) -> u8 {

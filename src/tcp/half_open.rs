@@ -16,7 +16,7 @@ pub const DEFAULT_MSS_V4: u16 = 536;
 /// The same for IPv6.
 pub const DEFAULT_MSS_V6: u16 = 1_220;
 /// The largest window that a SYN can announce: its field is never scaled (RFC 7323 §2.2).
-const LARGEST_UNSCALED: u32 = 65_535;
+pub(super) const LARGEST_UNSCALED: u32 = 65_535;
 
 /// What a SYN and its answer agree on. A connection is made of it when the handshake is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use super::acceptable::millis;
 use super::config::Config;
 use super::congestion::Controller;
 use super::connection::{Arrival, Birth, CloseReason, Connection, Context, Flag};
-use super::half_open::{Answer, DEFAULT_MSS_V4, DEFAULT_MSS_V6, Handshake};
+use super::half_open::{Answer, DEFAULT_MSS_V4, DEFAULT_MSS_V6, Handshake, LARGEST_UNSCALED};
 use super::state::{State, StateEvent};
 use crate::time::Instant;
 use crate::wire::options::{Options, Timestamps};
@@ -14,8 +14,6 @@ use crate::wire::tcp::{Flags, Segment};
 const SMALLEST_MSS: u16 = 64;
 /// Octets that timestamps take in every segment, with their padding.
 const TIMESTAMPS_LEN: u16 = 12;
-/// The largest window that a SYN can announce: its field is never scaled (RFC 7323 §2.2).
-const LARGEST_UNSCALED: u32 = 65_535;
 
 impl Connection {
     /// RFC 9293 §3.10.7.3: ACK, RST, SYN, and the rest.
