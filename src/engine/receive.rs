@@ -6,6 +6,7 @@
 
 use super::flow_table::{FlowHash, Kind};
 use super::stack::Stack;
+use crate::net::address::is_host;
 use crate::port::{RxChecksum, RxFrame};
 use crate::tcp::{Ip, Tuple};
 use crate::wire::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet};
@@ -13,7 +14,7 @@ use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::Ipv6;
 use crate::wire::tcp::Segment;
 use crate::wire::{MacAddr, Malformed, PROTOCOL_ICMPV4, PROTOCOL_ICMPV6, PROTOCOL_TCP, checksum};
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 
 /// CE, of the two ECN bits of an IP header (RFC 3168 §5).
 const CONGESTION_EXPERIENCED: u8 = 3;
@@ -156,7 +157,7 @@ impl Stack {
             self.metrics.drops.checksum.bump();
             return None;
         }
-        if ethernet.dst.is_multicast() || !is_unicast(packet.src) {
+        if ethernet.dst.is_multicast() || !is_host(packet.src) {
             self.metrics.drops.bad_source.bump(); // RFC 9293 MUST-57, MUST-63
             return None;
         }
@@ -214,17 +215,5 @@ impl Stack {
     pub(super) fn drop_malformed<T>(&mut self, _: Malformed) -> Option<T> {
         self.metrics.drops.malformed.bump();
         None
-    }
-}
-
-/// May a segment come from this address (RFC 9293 MUST-57; RFC 1122 §3.2.1.3)?
-#[inline]
-fn is_unicast(addr: IpAddr) -> bool {
-    let ipv4 =
-        |addr: Ipv4Addr| !(addr.is_multicast() || addr.is_broadcast() || addr.octets()[0] == 0);
-    let ipv6 = |addr: Ipv6Addr| !(addr.is_multicast() || addr.is_unspecified());
-    match addr {
-        IpAddr::V4(addr) => ipv4(addr),
-        IpAddr::V6(addr) => ipv6(addr),
     }
 }

@@ -289,12 +289,25 @@ impl Interface {
 
 /// Can this be the address of one host on a link?
 pub fn is_host(addr: IpAddr) -> bool {
-    let group = match addr {
-        // 0/8 is "this network", 240/4 is reserved and ends with the broadcast address.
-        IpAddr::V4(addr) => addr.is_multicast() || matches!(addr.octets()[0], 0 | 240..=255),
-        IpAddr::V6(addr) => addr.is_multicast() || addr.is_unspecified(),
-    };
-    !group && !addr.is_loopback()
+    match addr {
+        IpAddr::V4(addr) => is_host_v4(addr),
+        IpAddr::V6(addr) => is_host_v6(addr),
+    }
+}
+
+/// The same, of an IPv4 address.
+#[inline]
+pub const fn is_host_v4(addr: Ipv4Addr) -> bool {
+    // "this network", loopback, groups, and what is reserved and ends with the broadcast address
+    !matches!(addr.octets()[0], 0 | 127 | 224..=255)
+}
+
+/// The same, of an IPv6 address. An IPv4-mapped one is for the inside of a host (RFC 4291 §2.5.5.2):
+/// here it stands for IPv4.
+#[inline]
+pub const fn is_host_v6(addr: Ipv6Addr) -> bool {
+    let mapped = addr.to_bits() >> 32 == 0xffff;
+    !(mapped || addr.is_multicast() || addr.is_unspecified() || addr.is_loopback())
 }
 
 /// The group that a node with this address listens to for solicitations (RFC 4291 §2.7.1).

@@ -194,3 +194,29 @@ fn what_is_not_for_us_is_counted_by_its_reason() {
     assert_eq!(counted.map(|counter| counter.get()), [1; 6]);
     tcp.only_time_wait(0);
 }
+
+/// Addresses that no segment can come from (RFC 9293 MUST-57; RFC 1122 §3.2.1.3; RFC 4291 §2.5.3;
+/// IPv4-mapped ones are for the inside of a host: RFC 4291 §2.5.5.2).
+#[test]
+fn segments_from_nowhere_get_no_answer() {
+    for (local, remote) in [
+        ("198.18.0.1:80", "0.0.0.0:9"),
+        ("198.18.0.1:80", "127.0.0.1:9"),
+        ("198.18.0.1:80", "224.0.0.1:9"),
+        ("198.18.0.1:80", "255.255.255.255:9"),
+        ("[2001:db8::1]:80", "[::]:9"),
+        ("[2001:db8::1]:80", "[::1]:9"),
+        ("[2001:db8::1]:80", "[ff02::1]:9"),
+        ("[2001:db8::1]:80", "[::ffff:198.18.0.2]:9"),
+    ] {
+        let mut tcp = Exchange::new(plain());
+        tcp.local = local.parse().unwrap();
+        tcp.remote = remote.parse().unwrap();
+        tcp.listen(Default::default()).unwrap();
+        for segment in [syn().seq(300), ack().seq(300).ack(1), fin().seq(300).ack(1)] {
+            tcp.receives(segment);
+            tcp.sends_nothing();
+        }
+        assert_eq!(tcp.engine.metrics().drops.bad_source.get(), 3, "{remote}");
+    }
+}

@@ -218,4 +218,5 @@ fn connecting_from_or_to_nowhere() {
     assert_eq!(connect(Some("198.18.0.9:1"), "198.18.0.2:80"), Err(Error::AddressNotAvailable));
     assert_eq!(connect(Some("198.18.0.1:1"), "[2001:db8::2]:80"), Err(Error::Invalid));
     assert_eq!(connect(None, "203.0.113.1:80"), Err(Error::Unreachable));
+    assert_eq!(connect(None, "[::ffff:198.18.0.2]:80"), Err(Error::Unreachable));
 }
