@@ -6,6 +6,7 @@ pub mod engine;
 pub mod measure;
 pub mod net;
 pub mod port;
+mod siphash;
 pub mod tcp;
 pub mod time;
 pub mod timer;

@@ -1,9 +1,10 @@
-//! The keyed hash of a 4-tuple: SipHash-1-3, unrolled for the two lengths there are.
+//! The keyed hash of a 4-tuple: SipHash-1-3, for the two lengths there are.
 //!
 //! The key is secret and random for each engine, so that nobody outside can choose addresses and
 //! ports that fall into the same bucket.
 
 use super::flow_table::FlowHash;
+use crate::siphash::Sip;
 
 /// The secret key of an engine's flow table.
 #[derive(Clone, Copy)]
@@ -27,10 +28,10 @@ impl FlowKey {
     /// order of the arguments.
     #[inline]
     pub fn hash_v4(&self, local: u32, remote: u32, local_port: u16, remote_port: u16) -> FlowHash {
-        let mut sip = Sip::new(self);
+        let mut sip = Sip::<1, 3>::new(self.k0, self.k1);
         sip.word(u64::from(local) | u64::from(remote) << 32);
         sip.word(last_word(local_port, remote_port, 12));
-        sip.finish()
+        FlowHash(sip.finish())
     }
 
     /// The hash of an IPv6 4-tuple: SipHash-1-3 of its 36 octets, each field little-endian, in the
@@ -43,13 +44,13 @@ impl FlowKey {
         local_port: u16,
         remote_port: u16,
     ) -> FlowHash {
-        let mut sip = Sip::new(self);
+        let mut sip = Sip::<1, 3>::new(self.k0, self.k1);
         sip.word(local as u64);
         sip.word((local >> 64) as u64);
         sip.word(remote as u64);
         sip.word((remote >> 64) as u64);
         sip.word(last_word(local_port, remote_port, 36));
-        sip.finish()
+        FlowHash(sip.finish())
     }
 }
 
@@ -57,56 +58,6 @@ impl FlowKey {
 #[inline]
 fn last_word(local_port: u16, remote_port: u16, octets: u64) -> u64 {
     u64::from(local_port) | u64::from(remote_port) << 16 | octets << 56
-}
-
-struct Sip {
-    v: [u64; 4],
-}
-
-impl Sip {
-    #[inline]
-    fn new(key: &FlowKey) -> Self {
-        // The constants of the algorithm: "somepseudorandomlygeneratedbytes".
-        Sip {
-            v: [
-                key.k0 ^ 0x736f_6d65_7073_6575,
-                key.k1 ^ 0x646f_7261_6e64_6f6d,
-                key.k0 ^ 0x6c79_6765_6e65_7261,
-                key.k1 ^ 0x7465_6462_7974_6573,
-            ],
-        }
-    }
-
-    #[inline]
-    fn word(&mut self, word: u64) {
-        self.v[3] ^= word;
-        self.round();
-        self.v[0] ^= word;
-    }
-
-    #[inline]
-    fn finish(mut self) -> FlowHash {
-        self.v[2] ^= 0xff;
-        self.round();
-        self.round();
-        self.round();
-        FlowHash(self.v[0] ^ self.v[1] ^ self.v[2] ^ self.v[3])
-    }
-
-    #[inline]
-    fn round(&mut self) {
-        let [mut v0, mut v1, mut v2, mut v3] = self.v;
-        v0 = v0.wrapping_add(v1);
-        v2 = v2.wrapping_add(v3);
-        v1 = v1.rotate_left(13) ^ v0;
-        v3 = v3.rotate_left(16) ^ v2;
-        v0 = v0.rotate_left(32).wrapping_add(v3);
-        v2 = v2.wrapping_add(v1);
-        v1 = v1.rotate_left(17) ^ v2;
-        v3 = v3.rotate_left(21) ^ v0;
-        v2 = v2.rotate_left(32);
-        self.v = [v0, v1, v2, v3];
-    }
 }
 
 #[cfg(test)]

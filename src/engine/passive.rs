@@ -131,8 +131,8 @@ impl Stack {
     fn answer_with_cookie(&mut self, staged: &Staged, syn: &Segment<'_>) {
         let tuple = &staged.tuple;
         let ipv4 = tuple.is_v4();
-        let asked = Handshake::of_syn(syn, SeqNumber::default(), &self.config, ipv4);
-        let mut handshake = cookie::what_fits(&asked);
+        let mut handshake = Handshake::of_syn(syn, SeqNumber::default(), &self.config, ipv4);
+        cookie::keep_what_fits(&mut handshake);
         self.cookies.turn(self.now);
         handshake.iss = self.cookies.bake(tuple, &handshake);
         let clock = match handshake.ts_recent {

@@ -17,6 +17,7 @@
 
 use super::half_open::Handshake;
 use super::tuple::Tuple;
+use crate::siphash::Sip;
 use crate::time::Instant;
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::Segment;
@@ -68,12 +69,19 @@ pub struct Cookies {
     keys: [Key; 2],
 }
 
-type Key = (u64, u64);
+/// The key of a slot.
+#[derive(Clone, Copy, Default)]
+struct Key {
+    mac: (u64, u64),
+    /// Hides the class, so that sequence numbers look alike (RFC 6528 §3). It has to be no secret:
+    /// whoever finds it out learns what MSS a peer has.
+    mask: u64,
+}
 
 impl Cookies {
     /// The cookies of a secret, at `now`.
     pub fn new(secret: CookieSecret, now: Instant) -> Self {
-        let mut cookies = Cookies { secret, turns_at: Instant::ZERO, keys: [(0, 0); 2] };
+        let mut cookies = Cookies { secret, turns_at: Instant::ZERO, keys: [Key::default(); 2] };
         cookies.new_keys(now);
         cookies
     }
@@ -96,20 +104,20 @@ impl Cookies {
     }
 
     fn key_of(&self, slot: u64) -> Key {
-        let half = |which: u8| {
+        let part = |which: u8| {
             let mut hasher = SipHasher24::new_with_key(&self.secret.key);
             hasher.write_u64(slot);
             hasher.write_u8(which);
             hasher.finish()
         };
-        (half(0), half(1))
+        Key { mac: (part(0), part(1)), mask: part(2) | 1 }
     }
 
     /// The initial sequence number that answers a SYN.
     #[inline]
     pub fn bake(&self, tuple: &Tuple, handshake: &Handshake) -> SeqNumber {
         let class = class_of(handshake.mss, tuple.is_v4());
-        SeqNumber::new(cookie(self.keys[0], tuple, handshake.irs, |_| class))
+        SeqNumber::new(Message::new(tuple, handshake.irs).cookie(&self.keys[0], class))
     }
 
     /// What a SYN and its cookie agreed on, if the ACK brings one of ours back that is still good.
@@ -117,14 +125,8 @@ impl Cookies {
     #[inline]
     pub fn take(&self, tuple: &Tuple, ack: &Segment<'_>) -> Option<Handshake> {
         let (irs, iss) = (ack.seq - 1, ack.ack - 1);
-        let told = iss.value();
-        let mut class = None;
-        for key in self.keys {
-            let read = |mask: u32| (told >> MAC_BITS ^ mask) & 7;
-            if cookie(key, tuple, irs, read) == told {
-                class = Some(read(mask_of(key, tuple, irs)));
-            }
-        }
+        let message = Message::new(tuple, irs);
+        let class = self.keys.iter().find_map(|key| message.class_in(iss.value(), key));
         let classes = if tuple.is_v4() { &CLASSES_V4 } else { &CLASSES_V6 };
         let bits = ack.options.timestamps.map(|ts| ts.echo & OPTION_MASK);
         let shift = bits.map_or(NO_SCALE, |bits| bits & NO_SCALE);
@@ -141,13 +143,14 @@ impl Cookies {
     }
 }
 
-/// What fits into a cookie of what a SYN asks for: without timestamps the rest is not agreed on.
+/// Leaves of what a SYN asks for what fits into a cookie: without timestamps the rest is not agreed on.
 #[inline]
-pub fn what_fits(handshake: &Handshake) -> Handshake {
-    if handshake.ts_recent.is_some() {
-        return *handshake;
+pub fn keep_what_fits(handshake: &mut Handshake) {
+    if handshake.ts_recent.is_none() {
+        handshake.window_scale = None;
+        handshake.sack = false;
+        handshake.ecn = false;
     }
-    Handshake { window_scale: None, sack: false, ecn: false, ..*handshake }
 }
 
 /// Our timestamp for a SYN-ACK with a cookie: the clock, put back by less than 128 ms, with the options
@@ -170,41 +173,60 @@ pub fn timestamp(clock: u32, handshake: &Handshake) -> u32 {
 #[inline]
 fn class_of(mss: u16, ipv4: bool) -> u32 {
     let classes = if ipv4 { &CLASSES_V4 } else { &CLASSES_V6 };
-    classes.iter().skip(1).filter(|&&of_class| of_class <= mss).count() as u32
+    let no_larger = classes.iter().filter(|&&of_class| of_class <= mss).count() as u32;
+    no_larger.saturating_sub(1)
 }
 
-/// The hash of all but the class.
-#[inline]
-fn hasher(key: Key, tuple: &Tuple, irs: SeqNumber) -> SipHasher24 {
-    let mut hasher = SipHasher24::new_with_keys(key.0, key.1);
-    let ports = u64::from(tuple.local_port) << 16 | u64::from(tuple.remote_port);
-    hasher.write_u64(ports << 32 | u64::from(irs.value()));
-    if tuple.is_v4() {
-        let (local, remote) = (tuple.local.v4_bits(), tuple.remote.v4_bits());
-        hasher.write_u64(u64::from(local) << 32 | u64::from(remote));
-    } else {
-        for address in [tuple.local.bits(), tuple.remote.bits()] {
-            hasher.write_u64((address >> 64) as u64);
-            hasher.write_u64(address as u64);
-        }
+/// What a cookie is made of, but for the key and the class.
+struct Message {
+    /// The ports and their ISN.
+    head: u64,
+    /// The addresses: one word over IPv4, four over IPv6.
+    addresses: [u64; 4],
+    ipv4: bool,
+}
+
+impl Message {
+    #[inline]
+    fn new(tuple: &Tuple, irs: SeqNumber) -> Self {
+        let (local, remote) = (tuple.local, tuple.remote);
+        let ports = u64::from(tuple.local_port) << 16 | u64::from(tuple.remote_port);
+        let ipv4 = tuple.is_v4();
+        let addresses = if ipv4 {
+            [u64::from(local.v4_bits()) << 32 | u64::from(remote.v4_bits()), 0, 0, 0]
+        } else {
+            let (local, remote) = (local.bits(), remote.bits());
+            [(local >> 64) as u64, local as u64, (remote >> 64) as u64, remote as u64]
+        };
+        Message { head: ports << 32 | u64::from(irs.value()), addresses, ipv4 }
     }
-    hasher
-}
 
-/// What hides the class, so that sequence numbers look alike (RFC 6528 §3).
-#[inline]
-fn mask_of(key: Key, tuple: &Tuple, irs: SeqNumber) -> u32 {
-    hasher(key, tuple, irs).finish() as u32 & 7
-}
+    /// What is laid over the class: the highest bits of a product.
+    #[inline]
+    fn mask(&self, key: &Key) -> u32 {
+        let [a, b, c, d] = self.addresses;
+        let folded = self.head ^ (a ^ b.rotate_left(16) ^ c ^ d.rotate_left(32)).rotate_left(24);
+        (folded.wrapping_mul(key.mask) >> 61) as u32
+    }
 
-/// The cookie for the class that `class` makes of the mask.
-#[inline]
-fn cookie(key: Key, tuple: &Tuple, irs: SeqNumber, class: impl FnOnce(u32) -> u32) -> u32 {
-    let mut hasher = hasher(key, tuple, irs);
-    let mask = hasher.finish() as u32 & 7;
-    let class = class(mask);
-    hasher.write_u64(u64::from(class));
-    (class ^ mask) << MAC_BITS | hasher.finish() as u32 & MAC_MASK
+    /// The cookie for a class: SipHash-2-4 of the ports, the ISN, the addresses and the class.
+    #[inline]
+    fn cookie(&self, key: &Key, class: u32) -> u32 {
+        let mut sip = Sip::<2, 4>::new(key.mac.0, key.mac.1);
+        sip.word(self.head);
+        let words = if self.ipv4 { 1 } else { 4 };
+        self.addresses[..words].iter().for_each(|&word| sip.word(word));
+        let octets = 8 + 8 * words as u64 + 1;
+        sip.word(u64::from(class) | octets << 56);
+        (class ^ self.mask(key)) << MAC_BITS | sip.finish() as u32 & MAC_MASK
+    }
+
+    /// The class that a cookie says, if it is one of this message and this key.
+    #[inline]
+    fn class_in(&self, cookie: u32, key: &Key) -> Option<u32> {
+        let class = cookie >> MAC_BITS ^ self.mask(key);
+        (self.cookie(key, class) == cookie).then_some(class)
+    }
 }
 
 #[cfg(test)]
