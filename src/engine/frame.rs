@@ -8,7 +8,6 @@ use crate::wire::ipv4::{self, Ipv4Header};
 use crate::wire::ipv6::{self, Ipv6Header};
 use crate::wire::tcp::Segment;
 use crate::wire::{MacAddr, PROTOCOL_TCP, checksum};
-use core::net::IpAddr;
 
 /// Where the TCP checksum lies in its header.
 const CHECKSUM_AT: usize = 16;
@@ -51,8 +50,7 @@ pub(super) fn write_segment(
 ) -> (usize, TxOffload) {
     let Envelope { link, to, tuple, checksums, ect } = envelope;
     let ecn = if ect { ECT_0 } else { 0 };
-    let (src, dst) = (tuple.local.to_std(), tuple.remote.to_std());
-    let ipv4 = matches!(src, IpAddr::V4(_));
+    let ipv4 = tuple.is_v4();
     let ethertype = if ipv4 { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 };
     let l2_len = ethernet::write_header(room, to, link.mac, link.vlan, ethertype);
     let l3_len = if ipv4 { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN };
@@ -62,26 +60,28 @@ pub(super) fn write_segment(
     let l4 = &mut l4[..l4_len];
     fill(&mut l4[header_len..]);
     let l3 = &mut headers[l2_len..];
-    match (src, dst) {
-        (IpAddr::V4(src), IpAddr::V4(dst)) => {
-            // an atomic datagram: its identification may be anything (RFC 6864 §4.1)
-            let (protocol, ttl, tos, ident) = (PROTOCOL_TCP, TTL, ecn, 0);
-            let header = Ipv4Header { src, dst, protocol, ttl, tos, ident, dont_fragment: true };
-            match checksums {
-                Checksums::Software => header.write(l3, l4_len),
-                Checksums::Offloaded => header.write_for_offload(l3, l4_len),
-            };
-        }
-        (IpAddr::V6(src), IpAddr::V6(dst)) => {
-            let (next_header, hop_limit) = (PROTOCOL_TCP, TTL);
-            Ipv6Header { src, dst, next_header, hop_limit, traffic_class: ecn, flow_label: 0 }
-                .write(l3, l4_len);
-        }
-        _ => unreachable!("the ends of a tuple are of one family"),
-    }
-    let pseudo = checksum::pseudo(src, dst, PROTOCOL_TCP, l4_len);
+    let pseudo = if ipv4 {
+        let (src, dst) = (tuple.local.to_v4(), tuple.remote.to_v4());
+        // an atomic datagram: its identification may be anything (RFC 6864 §4.1)
+        let (protocol, ttl, tos, ident) = (PROTOCOL_TCP, TTL, ecn, 0);
+        let header = Ipv4Header { src, dst, protocol, ttl, tos, ident, dont_fragment: true };
+        match checksums {
+            Checksums::Software => header.write(l3, l4_len),
+            Checksums::Offloaded => header.write_for_offload(l3, l4_len),
+        };
+        checksum::pseudo_ipv4(src, dst, PROTOCOL_TCP, l4_len as u16)
+    } else {
+        let (src, dst) = (tuple.local.to_v6(), tuple.remote.to_v6());
+        let (next_header, hop_limit) = (PROTOCOL_TCP, TTL);
+        Ipv6Header { src, dst, next_header, hop_limit, traffic_class: ecn, flow_label: 0 }
+            .write(l3, l4_len);
+        checksum::pseudo_ipv6(src, dst, PROTOCOL_TCP, l4_len as u32)
+    };
     let (sum, offload) = match checksums {
-        Checksums::Software => (checksum::finish(pseudo + checksum::sum(l4)), TxOffload::None),
+        Checksums::Software => {
+            let sum = segment.header_sum() + checksum::sum(&l4[header_len..]);
+            (checksum::finish(pseudo + sum), TxOffload::None)
+        }
         Checksums::Offloaded => {
             let (l2_len, l3_len) = (l2_len as u8, l3_len as u8);
             let l4_len = header_len as u8;

@@ -35,6 +35,18 @@ impl Ip {
         u32::from_be_bytes([self.0[12], self.0[13], self.0[14], self.0[15]])
     }
 
+    /// The IPv4 address (meaningful if [`is_v4`](Self::is_v4)).
+    #[inline]
+    pub fn to_v4(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.v4_bits())
+    }
+
+    /// The IPv6 address.
+    #[inline]
+    pub fn to_v6(&self) -> Ipv6Addr {
+        Ipv6Addr::from(self.0)
+    }
+
     /// All 128 bits as a number.
     #[inline]
     pub fn bits(&self) -> u128 {
@@ -44,11 +56,7 @@ impl Ip {
     /// As the standard library has it.
     #[inline]
     pub fn to_std(self) -> IpAddr {
-        if self.is_v4() {
-            IpAddr::V4(Ipv4Addr::from(self.v4_bits()))
-        } else {
-            IpAddr::V6(Ipv6Addr::from(self.0))
-        }
+        if self.is_v4() { IpAddr::V4(self.to_v4()) } else { IpAddr::V6(self.to_v6()) }
     }
 }
 

@@ -128,8 +128,17 @@ impl Ipv4Header {
     #[inline]
     pub fn write(&self, out: &mut [u8], payload_len: usize) -> usize {
         let len = self.write_for_offload(out, payload_len);
-        let sum = checksum::finish(checksum::sum(&out[..HEADER_LEN]));
-        out[10..12].copy_from_slice(&sum.to_be_bytes());
+        // of the fields: reading back what was just written waits for it to get there
+        let words = |addr: Ipv4Addr| (addr.to_bits() >> 16) + (addr.to_bits() & 0xffff);
+        let fragment = if self.dont_fragment { DONT_FRAGMENT } else { 0 };
+        let sum = (0x4500 | u32::from(self.tos))
+            + (HEADER_LEN + payload_len) as u32
+            + u32::from(self.ident)
+            + u32::from(fragment)
+            + u32::from(u16::from_be_bytes([self.ttl, self.protocol]))
+            + words(self.src)
+            + words(self.dst);
+        out[10..12].copy_from_slice(&checksum::finish(sum).to_be_bytes());
         len
     }
 

@@ -118,15 +118,24 @@ impl Options {
     /// Reads the option octets of a header. Whatever they are, it makes the best of them.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Self {
+        let mut options = Options::NONE;
+        options.read(bytes);
+        options
+    }
+
+    /// As [`parse`](Self::parse), into options of which there is none yet.
+    #[inline]
+    pub(super) fn read(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
-            return Options::NONE;
+            return;
         }
+        let word = |octets: [u8; 4]| u32::from_be_bytes(octets);
         if let Ok(&[k0, k1, k2, k3, v0, v1, v2, v3, e0, e1, e2, e3]) = <&[u8; 12]>::try_from(bytes)
-            && u32::from_be_bytes([k0, k1, k2, k3]) == ALIGNED_TIMESTAMPS
+            && word([k0, k1, k2, k3]) == ALIGNED_TIMESTAMPS
         {
-            let value = u32::from_be_bytes([v0, v1, v2, v3]);
-            let echo = u32::from_be_bytes([e0, e1, e2, e3]);
-            return Options { timestamps: Some(Timestamps { value, echo }), ..Options::NONE };
+            let (value, echo) = (word([v0, v1, v2, v3]), word([e0, e1, e2, e3]));
+            self.timestamps = Some(Timestamps { value, echo });
+            return;
         }
         // the SYN of most clients: MSS, SACK permitted, timestamps, NOP, window scale
         if let Ok(
@@ -154,22 +163,17 @@ impl Options {
             ],
         ) = <&[u8; 20]>::try_from(bytes)
         {
-            return Options {
-                mss: Some(u16::from_be_bytes([m0, m1])),
-                window_scale: Some(shift.min(MAX_WINDOW_SCALE)),
-                sack_permitted: true,
-                timestamps: Some(Timestamps {
-                    value: u32::from_be_bytes([v0, v1, v2, v3]),
-                    echo: u32::from_be_bytes([e0, e1, e2, e3]),
-                }),
-                ..Options::NONE
-            };
+            let (value, echo) = (word([v0, v1, v2, v3]), word([e0, e1, e2, e3]));
+            self.mss = Some(u16::from_be_bytes([m0, m1]));
+            self.window_scale = Some(shift.min(MAX_WINDOW_SCALE));
+            self.sack_permitted = true;
+            self.timestamps = Some(Timestamps { value, echo });
+            return;
         }
-        Self::parse_any(bytes)
+        self.read_any(bytes);
     }
 
-    fn parse_any(mut bytes: &[u8]) -> Self {
-        let mut options = Options::NONE;
+    fn read_any(&mut self, mut bytes: &[u8]) {
         while let [kind, rest @ ..] = bytes {
             match *kind {
                 END => break,
@@ -182,10 +186,9 @@ impl Options {
             let Some(&len) = rest.first() else { break };
             let Some((option, next)) = bytes.split_at_checked(usize::from(len)) else { break };
             let Some((_, data)) = option.split_first_chunk::<2>() else { break };
-            options.take(*kind, data);
+            self.take(*kind, data);
             bytes = next;
         }
-        options
     }
 
     /// Takes one option in, unless its length is not that of its kind.
@@ -248,6 +251,34 @@ impl Options {
         self.len() == 0
     }
 
+    /// The partial sum of what [`write`](Self::write) writes (see [`checksum`](super::checksum)).
+    #[inline]
+    pub fn sum(&self) -> u32 {
+        let words = |number: u32| (number >> 16) + (number & 0xffff);
+        let pair = |high: u8, low: u8| u32::from(high) << 8 | u32::from(low);
+        let mut sum = 0;
+        if let Some(mss) = self.mss {
+            sum += pair(MSS, 4) + u32::from(mss);
+        }
+        let permitted = if self.sack_permitted { pair(SACK_PERMITTED, 2) } else { pair(NOP, NOP) };
+        if let Some(Timestamps { value, echo }) = self.timestamps {
+            sum += permitted + pair(TIMESTAMPS, 10) + words(value) + words(echo);
+        } else if self.sack_permitted {
+            sum += pair(NOP, NOP) + permitted;
+        }
+        if let Some(shift) = self.window_scale {
+            sum += pair(NOP, WINDOW_SCALE) + pair(3, shift);
+        }
+        if !self.sack.is_empty() {
+            let blocks = &self.sack.as_slice()[..self.sack.len().min(self.sack_room())];
+            sum += pair(NOP, NOP) + pair(SACK, 2 + 8 * blocks.len() as u8);
+            for (start, end) in blocks {
+                sum += words(start.value()) + words(end.value());
+            }
+        }
+        sum
+    }
+
     /// Writes the options and returns their length, [`len`](Self::len).
     ///
     /// # Panics
@@ -268,6 +299,22 @@ impl Options {
                     12
                 }
             },
+            // the SYN and the SYN-ACK of most
+            Options {
+                mss: Some(mss),
+                window_scale: Some(shift),
+                sack_permitted: true,
+                timestamps: Some(timestamps),
+                sack: SackBlocks { len: 0, .. },
+            } => {
+                let out = &mut out[..20];
+                let [a, b] = mss.to_be_bytes();
+                out[..4].copy_from_slice(&[MSS, 4, a, b]);
+                let head = u32::from_be_bytes([SACK_PERMITTED, 2, TIMESTAMPS, 10]);
+                write_timestamps(&mut out[4..16], head, timestamps);
+                out[16..].copy_from_slice(&[NOP, WINDOW_SCALE, 3, shift]);
+                20
+            }
             _ => self.write_any(out),
         }
     }
@@ -339,6 +386,12 @@ mod tests {
         out[..len].to_vec()
     }
 
+    fn read_any(bytes: &[u8]) -> Options {
+        let mut options = Options::NONE;
+        options.read_any(bytes);
+        options
+    }
+
     fn blocks(count: u32) -> SackBlocks {
         let mut sack = SackBlocks::EMPTY;
         for i in 0..count {
@@ -353,16 +406,16 @@ mod tests {
         let mut syn = [2, 4, 5, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 3, 3, 7];
         for shift in [0, 7, 14, 15, 255] {
             syn[19] = shift;
-            assert_eq!(Options::parse(&syn), Options::parse_any(&syn));
+            assert_eq!(Options::parse(&syn), read_any(&syn));
             assert!(Options::parse(&syn).timestamps.is_some());
         }
         for at in 0..syn.len() {
             let mut odd = syn;
             odd[at] ^= 1;
-            assert_eq!(Options::parse(&odd), Options::parse_any(&odd), "{at}");
+            assert_eq!(Options::parse(&odd), read_any(&odd), "{at}");
         }
         let stamps = [1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8];
-        assert_eq!(Options::parse(&stamps), Options::parse_any(&stamps));
+        assert_eq!(Options::parse(&stamps), read_any(&stamps));
     }
 
     #[test]
@@ -382,7 +435,7 @@ mod tests {
         let bytes = [1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8];
         assert_eq!(written(&data), bytes);
         assert_eq!(Options::parse(&bytes), data);
-        assert_eq!(Options::parse_any(&bytes), data, "the fast way agrees with the long one");
+        assert_eq!(read_any(&bytes), data, "the fast way agrees with the long one");
 
         let plain = Options { sack_permitted: true, ..Options::NONE };
         assert_eq!(written(&plain), [1, 1, 4, 2]);

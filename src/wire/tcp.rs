@@ -162,31 +162,63 @@ pub struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
+    /// A segment of zeros without options and payload.
+    pub const EMPTY: Segment<'static> = Segment {
+        src_port: 0,
+        dst_port: 0,
+        seq: SeqNumber::new(0),
+        ack: SeqNumber::new(0),
+        flags: Flags::NONE,
+        window: 0,
+        urgent: 0,
+        options: Options::NONE,
+        payload: &[],
+    };
+
     /// Reads a segment: the whole payload of an IP packet. The checksum is not looked at
     /// (see [`tcp_ok`](super::checksum::tcp_ok)).
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let (header, rest) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(Malformed::ShortTcp)?;
-        let options_len = (usize::from(header[12] >> 4) * 4)
-            .checked_sub(HEADER_LEN)
-            .ok_or(Malformed::TcpDataOffset)?;
-        let (options, payload) =
-            rest.split_at_checked(options_len).ok_or(Malformed::TcpDataOffset)?;
+        let mut segment = Segment::EMPTY;
+        segment.read(bytes, Self::header_len_in(bytes)?);
+        Ok(segment)
+    }
+
+    /// Octets of the header that a segment begins with, its options included.
+    #[inline]
+    pub fn header_len_in(bytes: &[u8]) -> Result<usize, Malformed> {
+        let header = bytes.first_chunk::<HEADER_LEN>().ok_or(Malformed::ShortTcp)?;
+        let len = usize::from(header[12] >> 4) * 4;
+        if len < HEADER_LEN || len > bytes.len() {
+            return Err(Malformed::TcpDataOffset);
+        }
+        Ok(len)
+    }
+
+    /// As [`parse`](Self::parse), of a segment whose header is known to be so long, and into an
+    /// [`EMPTY`](Self::EMPTY) one. It is written where it is wanted, field by field: a copy of it all
+    /// would wait for each of them.
+    ///
+    /// # Panics
+    /// If the segment is shorter than that, or `header_len` than 20.
+    #[inline]
+    pub fn read(&mut self, bytes: &'a [u8], header_len: usize) {
+        let (header, payload) = bytes.split_at(header_len);
+        let (header, options) =
+            header.split_first_chunk::<HEADER_LEN>().expect("a header of 20 octets or more");
         let word = |at: usize| {
             u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
         };
         let half = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-        Ok(Segment {
-            src_port: half(0),
-            dst_port: half(2),
-            seq: SeqNumber::new(word(4)),
-            ack: SeqNumber::new(word(8)),
-            flags: Flags(header[13]),
-            window: half(14),
-            urgent: half(18),
-            options: Options::parse(options),
-            payload,
-        })
+        self.src_port = half(0);
+        self.dst_port = half(2);
+        self.seq = SeqNumber::new(word(4));
+        self.ack = SeqNumber::new(word(8));
+        self.flags = Flags(header[13]);
+        self.window = half(14);
+        self.urgent = half(18);
+        self.options.read(options);
+        self.payload = payload;
     }
 
     /// What the segment takes of the sequence space (SEG.LEN): its payload, SYN and FIN.
@@ -205,6 +237,23 @@ impl<'a> Segment<'a> {
     #[inline]
     pub fn header_len(&self) -> usize {
         HEADER_LEN + self.options.len()
+    }
+
+    /// The partial sum of the header, with 0 in the checksum field, that
+    /// [`write_header`](Self::write_header) writes. It comes from the fields, since reading back
+    /// what was just written waits for it to get there.
+    #[inline]
+    pub fn header_sum(&self) -> u32 {
+        let words = |number: u32| (number >> 16) + (number & 0xffff);
+        let offset = (self.header_len() as u32 / 4) << 12;
+        u32::from(self.src_port)
+            + u32::from(self.dst_port)
+            + words(self.seq.value())
+            + words(self.ack.value())
+            + (offset | u32::from(self.flags.0))
+            + u32::from(self.window)
+            + u32::from(self.urgent)
+            + self.options.sum()
     }
 
     /// Writes the header with its options and 0 in the checksum field, and returns its length. The

@@ -154,6 +154,7 @@ proptest! {
         let len = segment.write_header(&mut out);
         prop_assert_eq!(len, segment.header_len());
         out.truncate(len);
+        prop_assert_eq!(checksum::fold(segment.header_sum()), checksum::fold(checksum::sum(&out)));
         out.extend_from_slice(&payload);
         prop_assert_eq!(Segment::parse(&out), Ok(segment));
 
