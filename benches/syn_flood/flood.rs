@@ -132,6 +132,15 @@ impl<P: Port> Port for Flooded<P> {
         self.port.rx_frame(index)
     }
 
+    fn rx_answer(
+        &mut self,
+        index: usize,
+        longest: usize,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> bool {
+        self.port.rx_answer(index, longest, write)
+    }
+
     fn tx_room(&mut self) -> Option<&mut [u8]> {
         self.port.tx_room()
     }

@@ -3,30 +3,40 @@
 use super::output::Bare;
 use super::receive::Staged;
 use super::stack::{Stack, context};
+use crate::tcp::half_open::Handshake;
 use crate::tcp::{Birth, Tuple};
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::Segment;
 
+/// What becomes of a segment that no connection is there for.
+pub(super) enum Unclaimed {
+    /// It has been dealt with.
+    Done,
+    /// It is the first one of a connection that a cookie has made: this is its index.
+    Connection(u32),
+    /// A SYN: its answer brings a cookie of this handshake.
+    Cookie(Handshake),
+}
+
 impl Stack {
     /// A segment for which there is neither a connection nor a TIME-WAIT entry: LISTEN
-    /// (RFC 9293 §3.10.7.2) or CLOSED (§3.10.7.1). The index of a connection if a cookie has made one:
-    /// the segment is its first.
-    pub(super) fn no_connection(&mut self, staged: &Staged, segment: &Segment<'_>) -> Option<u32> {
+    /// (RFC 9293 §3.10.7.2) or CLOSED (§3.10.7.1).
+    pub(super) fn no_connection(&mut self, staged: &Staged, segment: &Segment<'_>) -> Unclaimed {
         let flags = segment.flags;
-        let listener = self.listeners.find(staged.tuple.local.to_std(), staged.tuple.local_port);
+        let listener = self.listeners.find(staged.tuple.local, staged.tuple.local_port);
         if flags.rst() {
-            return None;
+            return Unclaimed::Done;
         }
         if let Some(listener) = listener
             && flags.ack()
             && !flags.syn()
             && let Ok(made) = self.cookie_arrives(listener, staged, segment)
         {
-            return made;
+            return made.map_or(Unclaimed::Done, Unclaimed::Connection);
         }
         match listener {
             Some(listener) if flags.syn() && !flags.ack() => {
-                self.syn_arrives(listener, staged, segment);
+                return self.syn_arrives(listener, staged, segment);
             }
             Some(_) if !flags.ack() => {} // neither SYN nor ACK: nothing to answer in LISTEN
             _ => {
@@ -39,7 +49,7 @@ impl Stack {
                 self.send_bare(&staged.tuple, staged.from, &reset);
             }
         }
-        None
+        Unclaimed::Done
     }
 
     /// How a connection of this 4-tuple begins.

@@ -2,14 +2,16 @@
 
 use super::app::{App, Io};
 use super::config::{Config, ConfigError};
+use super::demux::Unclaimed;
 use super::flow_table::Kind;
 use super::frame::Checksums;
 use super::receive::{BATCH, Staged};
 use super::stack::{Mark, Stack, context};
-use crate::port::{RxChecksum, RxFrame, TxOffload};
+use crate::port::{Frames, RxChecksum, RxFrame, TxOffload};
 use crate::tcp::buffer::CHUNK_BYTES;
 use crate::tcp::{Arrival, Flag};
 use crate::time::Instant;
+use crate::wire::tcp::Segment;
 use core::hint::black_box;
 use core::ops::{Deref, DerefMut};
 
@@ -83,36 +85,33 @@ impl<A: App> Engine<A> {
 
     /// A frame arrived, from its Ethernet header on, without the frame check sequence.
     pub fn input(&mut self, frame: &[u8], now: Instant) {
-        let frame = RxFrame { bytes: frame, checksum: RxChecksum::Unknown };
-        self.input_burst(1, |_| frame, now);
+        let frames = &mut [RxFrame { bytes: frame, checksum: RxChecksum::Unknown }];
+        self.input_burst(1, &mut frames[..], now);
     }
 
-    /// A burst of `count` frames arrived; `frame_at` gives each by its index.
-    pub fn input_burst<'f>(
-        &mut self,
-        count: usize,
-        frame_at: impl Fn(usize) -> RxFrame<'f>,
-        now: Instant,
-    ) {
+    /// A burst of `count` frames arrived, at most 65,536. Some may be answered in their own buffers.
+    pub fn input_burst<F: Frames + ?Sized>(&mut self, count: usize, frames: &mut F, now: Instant) {
+        assert!(count <= 1 << 16, "a burst of {count} frames");
         self.stack.set_now(now);
         self.stack.arrived += count;
-        let mut staged: [Option<Staged>; BATCH] = [const { None }; BATCH];
+        let mut staged = [Staged::default(); BATCH];
         for first in (0..count).step_by(BATCH) {
-            let batch = &mut staged[..BATCH.min(count - first)];
-            for (offset, slot) in batch.iter_mut().enumerate() {
-                *slot = self.stack.stage(frame_at(first + offset));
+            let mut segments = 0;
+            for index in first..count.min(first + BATCH) {
+                let slot = &mut staged[segments];
+                slot.index = index as u16;
+                segments += usize::from(self.stack.stage(frames.frame(index), slot).is_some());
             }
+            let batch = &mut staged[..segments];
             // nothing else in this loop, so that as many lines as can be are on their way at a time
             let table = &self.stack.table;
-            let touched = batch.iter().flatten().fold(0, |lines, s| lines ^ table.touch(s.hash));
+            let touched = batch.iter().fold(0, |lines, s| lines ^ table.touch(s.hash));
             black_box(touched);
-            for segment in batch.iter_mut().flatten() {
+            for segment in &mut *batch {
                 segment.found = self.stack.look_up(&segment.tuple, segment.hash);
             }
-            for (offset, slot) in batch.iter().enumerate() {
-                if let Some(segment) = slot {
-                    self.segment_arrives(segment, frame_at(first + offset));
-                }
+            for segment in &*batch {
+                self.segment_arrives(segment, frames);
             }
         }
     }
@@ -172,9 +171,12 @@ impl<A: App> Engine<A> {
         timer.into_iter().chain(app).min().map(|at| at.max(stack.now))
     }
 
-    fn segment_arrives(&mut self, staged: &Staged, frame: RxFrame<'_>) {
+    fn segment_arrives<F: Frames + ?Sized>(&mut self, staged: &Staged, frames: &mut F) {
         let stack = &mut self.stack;
-        let Some(segment) = stack.segment_of(staged, frame) else { return };
+        let frame = frames.frame(usize::from(staged.index));
+        let Some((bytes, header_len)) = stack.header_of(staged, frame) else { return };
+        let mut segment = Segment::EMPTY;
+        segment.read(bytes, header_len);
         // an earlier segment of the burst may have changed what there is for this one
         let found = match staged.found {
             Some(found) if stack.is_still(found, staged) => Some(found),
@@ -190,7 +192,13 @@ impl<A: App> Engine<A> {
             }
             Some((Kind::SynCache, index)) => stack.half_open_arrives(index, staged, &segment),
             Some((kind, index)) => stack.time_wait_arrives(kind, index, staged, &segment),
-            None => stack.no_connection(staged, &segment),
+            None => match stack.no_connection(staged, &segment) {
+                Unclaimed::Done => None,
+                Unclaimed::Connection(index) => Some(index),
+                Unclaimed::Cookie(handshake) => {
+                    return stack.send_cookie(staged, &handshake, frames);
+                }
+            },
         };
         let Some(index) = connection else { return };
         let mut cx = context!(stack);

@@ -17,7 +17,7 @@
 use core::fmt;
 
 /// The hash of a 4-tuple, from [`FlowKey`](super::flow_hash::FlowKey).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FlowHash(pub u64);
 
 /// What an entry of the table stands for: the slab that its index belongs to.
@@ -92,6 +92,10 @@ impl FlowTable {
         hash: FlowHash,
         mut confirm: impl FnMut(Kind, u32) -> bool,
     ) -> Option<(Kind, u32)> {
+        let home = self.bucket(self.home(hash));
+        if matches(home, tag_of(hash)) == 0 && overflow_of(home) == 0 {
+            return None; // what is new, as a SYN is, goes no further
+        }
         let (_, _, entry) = self.find(hash, |entry| {
             let (kind, index) = unpack(entry);
             confirm(kind, index)

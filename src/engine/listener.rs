@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::stack::{ConnId, Stack};
 use crate::net::address::Cidr;
-use crate::tcp::{self, SynCookies};
+use crate::tcp::{self, Ip, SynCookies};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -34,6 +34,8 @@ impl Default for ListenOptions {
 pub(super) struct Listener {
     /// The address that was bound; unspecified = all of ours of its family.
     pub address: SocketAddr,
+    /// Its address alone, as segments have it.
+    ip: Ip,
     pub options: ListenOptions,
     /// Connections established and not yet accepted.
     pub backlog: u32,
@@ -104,15 +106,16 @@ impl Listeners {
     }
 
     /// Who takes a SYN to this address: the listener that bound it, else one that bound all.
-    pub fn find(&self, local: IpAddr, port: u16) -> Option<ListenerId> {
+    #[inline]
+    pub fn find(&self, local: Ip, port: u16) -> Option<ListenerId> {
         let mut wildcard = None;
         for index in self.of_port(port) {
             let listener = &self.list[usize::from(index)];
             let id = ListenerId(index, listener.generation);
-            if listener.address.ip() == local {
+            if listener.ip == local {
                 return Some(id);
             }
-            if covers_all(&listener.address, local) {
+            if listener.address.ip().is_unspecified() && listener.ip.is_v4() == local.is_v4() {
                 wildcard = Some(id);
             }
         }
@@ -135,6 +138,7 @@ impl Listeners {
         let ready = VecDeque::with_capacity(options.backlog.min(1 << 16) as usize);
         let listener = Listener {
             address,
+            ip: address.ip().into(),
             options,
             backlog: 0,
             half_open: 0,

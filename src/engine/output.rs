@@ -4,12 +4,17 @@
 use super::frame::{Checksums, Envelope, write_segment};
 use super::neighbourhood::NextHop;
 use super::stack::{Mark, Stack, context};
-use crate::port::TxOffload;
+use crate::port::{Frames, TxOffload};
 use crate::tcp::{CloseReason, Outgoing, State, Tuple};
-use crate::wire::MacAddr;
 use crate::wire::options::{Options, Timestamps};
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::{Flags, Segment};
+use crate::wire::{self, MacAddr, ethernet, ipv6};
+
+/// The longest frame without payload: Ethernet with a tag, IPv6, and TCP with all the options that
+/// there can be.
+const LONGEST_HEADERS: usize =
+    ethernet::TAGGED_HEADER_LEN + ipv6::HEADER_LEN + wire::tcp::MAX_HEADER_LEN;
 
 /// What a segment without payload says.
 pub(super) struct Bare {
@@ -208,6 +213,32 @@ impl Stack {
             self.metrics.drops.control_queue.bump();
         }
         queued
+    }
+
+    /// Sends a segment without payload in the buffer of frame `index`, which is not needed any more.
+    /// False if that cannot be.
+    #[inline]
+    pub(super) fn send_in_place<F: Frames + ?Sized>(
+        &mut self,
+        tuple: &Tuple,
+        to: MacAddr,
+        segment: &Segment<'_>,
+        index: usize,
+        frames: &mut F,
+    ) -> bool {
+        let envelope =
+            Envelope { link: self.link, to, tuple, checksums: Checksums::Software, ect: false };
+        let mut sent = 0;
+        let done = frames.answer(index, LONGEST_HEADERS, |room| {
+            sent = write_segment(room, envelope, segment, 0, |_| {}).0;
+            sent
+        });
+        if done {
+            self.metrics.tcp.out_segs.bump();
+            self.metrics.tx_packets.bump();
+            self.metrics.tx_bytes.add(sent as u64);
+        }
+        done
     }
 
     /// Queues the ACK that a connection owes for one segment alone (RFC 5681 §4.2), before the next

@@ -7,6 +7,7 @@
 //!
 //! A SYN with a cookie leaves nothing behind: neither the flow table nor a connection is written to.
 
+use super::demux::Unclaimed;
 use super::flow_table::Kind;
 use super::listener::ListenerId;
 use super::output::{Bare, LastAck};
@@ -14,6 +15,7 @@ use super::receive::Staged;
 use super::stack::{Mark, Stack, keyed};
 use super::store::tick_at_or_after;
 use super::syn_cache::{pack, with_entry};
+use crate::port::Frames;
 use crate::tcp::cookie;
 use crate::tcp::half_open::{Answer, HalfOpen, Handshake, Origin, Verdict};
 use crate::tcp::isn::isn;
@@ -39,22 +41,28 @@ enum Way {
 
 impl Stack {
     /// A listener gets a SYN (RFC 9293 §3.10.7.2).
-    pub(super) fn syn_arrives(&mut self, id: ListenerId, staged: &Staged, syn: &Segment<'_>) {
+    pub(super) fn syn_arrives(
+        &mut self,
+        id: ListenerId,
+        staged: &Staged,
+        syn: &Segment<'_>,
+    ) -> Unclaimed {
         self.metrics.tcp.syn_received.bump();
         if let Some(limit) = self.config.syn_limit_per_s
             && self.syn_limit.is_over(staged.tuple.remote, self.now, limit)
         {
             self.metrics.tcp.syn_limited.bump();
-            return;
+            return Unclaimed::Done;
         }
         match self.way_of(id) {
             Way::Drop => self.metrics.tcp.listen_drops.bump(),
-            Way::Cookie => self.answer_with_cookie(staged, syn),
+            Way::Cookie => return Unclaimed::Cookie(self.cookie_for(staged, syn)),
             Way::Cache => {
                 let hash = keyed(&self.secrets.sequence, &staged.tuple);
                 self.open_half(id, staged, syn, isn(self.now, hash.0 as u32));
             }
         }
+        Unclaimed::Done
     }
 
     /// A SYN that may reopen a 4-tuple: shall it, at once? If not, nothing has changed, and if the
@@ -72,7 +80,10 @@ impl Stack {
             let way = self.way_of(id);
             match way {
                 Way::Drop => self.metrics.tcp.listen_drops.bump(),
-                Way::Cookie => self.answer_with_cookie(staged, syn),
+                Way::Cookie => {
+                    let handshake = self.cookie_for(staged, syn);
+                    self.send_cookie(staged, &handshake, &mut [][..]);
+                }
                 Way::Cache => {}
             }
             return way == Way::Cache;
@@ -95,10 +106,14 @@ impl Stack {
         if self.conns.is_full() {
             return Way::Drop; // nobody could be served
         }
+        let mode = self.syn_cookies_of(id);
+        if mode == SynCookies::Always {
+            return Way::Cookie;
+        }
         let (full, relieved) = (self.is_full(id), self.syn_cache.is_relieved());
         let tcp = &self.metrics.tcp;
         let Some(listener) = self.listeners.get_mut(id) else { return Way::Drop };
-        match listener.options.syn_cookies.unwrap_or(self.config.syn_cookies) {
+        match mode {
             SynCookies::Always => Way::Cookie,
             SynCookies::Off if full => {
                 tcp.full_drop.bump();
@@ -127,20 +142,35 @@ impl Stack {
         self.link_mss(ipv4).min(self.config.mss.unwrap_or(u16::MAX))
     }
 
-    /// Answers a SYN and forgets it.
-    fn answer_with_cookie(&mut self, staged: &Staged, syn: &Segment<'_>) {
+    /// What a SYN and its cookie agree on.
+    #[inline]
+    fn cookie_for(&mut self, staged: &Staged, syn: &Segment<'_>) -> Handshake {
         let tuple = &staged.tuple;
-        let ipv4 = tuple.is_v4();
-        let mut handshake = Handshake::of_syn(syn, SeqNumber::default(), &self.config, ipv4);
+        let zero = SeqNumber::default();
+        let mut handshake = Handshake::of_syn(syn, zero, &self.config, tuple.is_v4());
         cookie::keep_what_fits(&mut handshake);
         self.cookies.turn(self.now);
         handshake.iss = self.cookies.bake(tuple, &handshake);
+        handshake
+    }
+
+    /// Answers a SYN in its own buffer if that can be, and forgets it: neither the flow table nor a
+    /// connection is written to, and no buffer is taken.
+    pub(super) fn send_cookie<F: Frames + ?Sized>(
+        &mut self,
+        staged: &Staged,
+        handshake: &Handshake,
+        frames: &mut F,
+    ) {
+        let (tuple, to) = (&staged.tuple, staged.from);
         let clock = match handshake.ts_recent {
-            Some(_) => cookie::timestamp(self.timestamp_clock(tuple), &handshake),
+            Some(_) => cookie::timestamp(self.timestamp_clock(tuple), handshake),
             None => 0,
         };
-        let segment = handshake.syn_ack(tuple, &self.config, self.our_mss(ipv4), clock);
-        if self.queue_segment(tuple, staged.from, &segment) {
+        let segment = handshake.syn_ack(tuple, &self.config, self.our_mss(tuple.is_v4()), clock);
+        if self.send_in_place(tuple, to, &segment, usize::from(staged.index), frames)
+            || self.queue_segment(tuple, to, &segment)
+        {
             self.metrics.tcp.cookies_sent.bump();
             self.last_cookie = self.now;
         }
@@ -270,7 +300,7 @@ impl Stack {
         if !may || self.config.time_wait != TimeWaitPolicy::Reuse {
             return None;
         }
-        let (ip, port) = (staged.tuple.local.to_std(), staged.tuple.local_port);
+        let (ip, port) = (staged.tuple.local, staged.tuple.local_port);
         let id = self.listeners.find(ip, port).filter(|&id| self.expects_cookies(id))?;
         self.cookies.turn(self.now);
         let handshake = self.cookies.take(&staged.tuple, ack)?;
@@ -289,12 +319,16 @@ impl Stack {
 
     /// Can there be a cookie of ours, or of somebody who shares the secret, that is still good?
     fn expects_cookies(&self, id: ListenerId) -> bool {
-        let mode = self.listeners.get(id).and_then(|listener| listener.options.syn_cookies);
         let lives = 2 * cookie::SLOT_S * 1_000_000_000;
         let sent_lately =
             self.last_cookie != Instant::FAR && self.now.nanos_since(self.last_cookie) < lives;
-        mode.unwrap_or(self.config.syn_cookies) != SynCookies::Off
-            && (sent_lately || self.shares_cookies)
+        self.syn_cookies_of(id) != SynCookies::Off && (sent_lately || self.shares_cookies)
+    }
+
+    /// The listener's mode of cookies, or that of all.
+    fn syn_cookies_of(&self, id: ListenerId) -> SynCookies {
+        let own = self.listeners.get(id).and_then(|listener| listener.options.syn_cookies);
+        own.unwrap_or(self.config.syn_cookies)
     }
 
     /// The handshake is complete: a connection is made, if there is room for it. The peer, who takes

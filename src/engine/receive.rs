@@ -6,7 +6,7 @@
 
 use super::flow_table::{FlowHash, Kind};
 use super::stack::Stack;
-use crate::net::address::is_host;
+use crate::net::address::{is_host_v4, is_host_v6};
 use crate::port::{RxChecksum, RxFrame};
 use crate::tcp::{Ip, Tuple};
 use crate::wire::ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet};
@@ -14,7 +14,6 @@ use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::Ipv6;
 use crate::wire::tcp::Segment;
 use crate::wire::{MacAddr, Malformed, PROTOCOL_ICMPV4, PROTOCOL_ICMPV6, PROTOCOL_TCP, checksum};
-use core::net::IpAddr;
 
 /// CE, of the two ECN bits of an IP header (RFC 3168 §5).
 const CONGESTION_EXPERIENCED: u8 = 3;
@@ -23,10 +22,12 @@ const CONGESTION_EXPERIENCED: u8 = 3;
 pub(super) const BATCH: usize = 32;
 
 /// A TCP segment on its way through the stages.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Staged {
     pub tuple: Tuple,
     pub hash: FlowHash,
+    /// Which frame of the burst it is.
+    pub index: u16,
     /// Where in the frame the segment lies.
     start: u16,
     end: u16,
@@ -38,54 +39,59 @@ pub(super) struct Staged {
     pub from: MacAddr,
 }
 
-/// A packet for us that carries TCP.
-struct Packet<'a> {
-    src: IpAddr,
-    dst: IpAddr,
-    ecn: u8,
-    payload: &'a [u8],
+/// TCP in a packet for us.
+struct Carried<'a> {
+    segment: &'a [u8],
+    /// The partial sum of the pseudo header.
+    pseudo: u32,
+    /// It comes from an address that it may come from (RFC 9293 MUST-57; RFC 1122 §3.2.1.3).
+    from_host: bool,
 }
 
 impl Stack {
-    /// Parses a frame. TCP segments are staged; everything else is dealt with at once.
-    pub(super) fn stage(&mut self, frame: RxFrame<'_>) -> Option<Staged> {
+    /// Parses a frame. A TCP segment is staged in `staged`, field by field: a copy of it all would
+    /// wait for each of them. Everything else is dealt with at once, and gives `None`.
+    pub(super) fn stage(&mut self, frame: RxFrame<'_>, staged: &mut Staged) -> Option<()> {
         self.metrics.rx_packets.bump();
         self.metrics.rx_bytes.add(frame.bytes.len() as u64);
         let ethernet = match Ethernet::parse(frame.bytes) {
             Ok(ethernet) => ethernet,
             Err(malformed) => return self.drop_malformed(malformed),
         };
-        if ethernet.vlan_id() != self.vlan_id {
-            self.metrics.drops.vlan.bump();
-            return None;
-        }
-        if ethernet.dst != self.link.mac && !ethernet.dst.is_multicast() {
-            self.metrics.drops.not_our_mac.bump();
-            return None;
-        }
-        let packet = match ethernet.ethertype {
-            ETHERTYPE_IPV4 => self.ipv4(&ethernet, frame.checksum),
-            ETHERTYPE_IPV6 => self.ipv6(&ethernet),
-            ETHERTYPE_ARP => {
-                self.arp_arrives(&ethernet);
-                None
+        let drops = &self.metrics.drops;
+        let reason = if ethernet.vlan_id() != self.vlan_id {
+            &drops.vlan
+        } else if ethernet.dst != self.link.mac && !ethernet.dst.is_multicast() {
+            &drops.not_our_mac
+        } else {
+            staged.from = ethernet.src;
+            match ethernet.ethertype {
+                ETHERTYPE_IPV4 => return self.stage_ipv4(&ethernet, frame, staged),
+                ETHERTYPE_IPV6 => return self.stage_ipv6(&ethernet, frame, staged),
+                ETHERTYPE_ARP => {
+                    self.arp_arrives(&ethernet);
+                    return None;
+                }
+                _ => &drops.ethertype,
             }
-            _ => {
-                self.metrics.drops.ethertype.bump();
-                None
-            }
-        }?;
-        self.stage_segment(&packet, &ethernet, frame)
+        };
+        reason.bump();
+        None
     }
 
     #[inline]
-    fn ipv4<'a>(&mut self, ethernet: &Ethernet<'a>, known: RxChecksum) -> Option<Packet<'a>> {
+    fn stage_ipv4(
+        &mut self,
+        ethernet: &Ethernet<'_>,
+        frame: RxFrame<'_>,
+        staged: &mut Staged,
+    ) -> Option<()> {
         let packet = match Ipv4::parse(ethernet.payload) {
             Ok(packet) => packet,
             Err(malformed) => return self.drop_malformed(malformed),
         };
         let drops = &self.metrics.drops;
-        let intact = match known {
+        let intact = match frame.checksum {
             RxChecksum::Unknown => packet.checksum_ok(),
             RxChecksum::Good => true,
             RxChecksum::Bad => false,
@@ -96,23 +102,37 @@ impl Stack {
             &drops.not_our_address
         } else if packet.is_fragment() {
             &drops.fragment
+        } else if packet.protocol == PROTOCOL_ICMPV4 {
+            return self.icmpv4_arrives(&{ packet }, ethernet.src);
+        } else if packet.protocol != PROTOCOL_TCP {
+            &drops.protocol
         } else {
             let Ipv4 { src, dst, payload, .. } = packet;
-            match packet.protocol {
-                PROTOCOL_TCP => {
-                    let ecn = packet.ecn();
-                    return Some(Packet { src: src.into(), dst: dst.into(), ecn, payload });
-                }
-                PROTOCOL_ICMPV4 => return self.icmpv4_arrives(&packet, ethernet.src),
-                _ => &drops.protocol,
-            }
+            let carried = Carried {
+                segment: payload,
+                pseudo: checksum::pseudo_ipv4(src, dst, PROTOCOL_TCP, payload.len() as u16),
+                from_host: is_host_v4(src),
+            };
+            let (local_port, remote_port) =
+                self.stage_segment(&carried, ethernet, frame, staged)?;
+            staged.congestion = packet.ecn() == CONGESTION_EXPERIENCED;
+            staged.tuple.local = Ip::v4(dst);
+            staged.tuple.remote = Ip::v4(src);
+            staged.hash =
+                self.secrets.flows.hash_v4(dst.to_bits(), src.to_bits(), local_port, remote_port);
+            return Some(());
         };
         reason.bump();
         None
     }
 
     #[inline]
-    fn ipv6<'a>(&mut self, ethernet: &Ethernet<'a>) -> Option<Packet<'a>> {
+    fn stage_ipv6(
+        &mut self,
+        ethernet: &Ethernet<'_>,
+        frame: RxFrame<'_>,
+        staged: &mut Staged,
+    ) -> Option<()> {
         let packet = match Ipv6::parse(ethernet.payload) {
             Ok(packet) => packet,
             Err(malformed) => return self.drop_malformed(malformed),
@@ -124,31 +144,41 @@ impl Stack {
             &drops.not_our_address
         } else if packet.is_fragment() {
             &drops.fragment
+        } else if packet.protocol == PROTOCOL_ICMPV6 {
+            return self.icmpv6_arrives(&{ packet }, ethernet.src);
+        } else if packet.protocol != PROTOCOL_TCP {
+            &drops.protocol
         } else {
             let Ipv6 { src, dst, payload, .. } = packet;
-            match packet.protocol {
-                PROTOCOL_TCP => {
-                    let ecn = packet.ecn();
-                    return Some(Packet { src: src.into(), dst: dst.into(), ecn, payload });
-                }
-                PROTOCOL_ICMPV6 => return self.icmpv6_arrives(&packet, ethernet.src),
-                _ => &drops.protocol,
-            }
+            let carried = Carried {
+                segment: payload,
+                pseudo: checksum::pseudo_ipv6(src, dst, PROTOCOL_TCP, payload.len() as u32),
+                from_host: is_host_v6(src),
+            };
+            self.stage_segment(&carried, ethernet, frame, staged)?;
+            staged.congestion = packet.ecn() == CONGESTION_EXPERIENCED;
+            staged.tuple.local = Ip::v6(dst);
+            staged.tuple.remote = Ip::v6(src);
+            staged.hash = self.hash(&staged.tuple);
+            return Some(());
         };
         reason.bump();
         None
     }
 
+    /// Stages all but the addresses; returns our port and the peer's.
     #[inline]
     fn stage_segment(
         &mut self,
-        packet: &Packet<'_>,
+        carried: &Carried<'_>,
         ethernet: &Ethernet<'_>,
         frame: RxFrame<'_>,
-    ) -> Option<Staged> {
+        staged: &mut Staged,
+    ) -> Option<(u16, u16)> {
+        let Carried { segment, pseudo, from_host } = *carried;
         self.metrics.tcp.in_segs.bump();
         let intact = match frame.checksum {
-            RxChecksum::Unknown => checksum::tcp_ok(packet.src, packet.dst, packet.payload),
+            RxChecksum::Unknown => checksum::fold(pseudo + checksum::sum(segment)) == 0xffff,
             RxChecksum::Good => true,
             RxChecksum::Bad => false,
         };
@@ -157,31 +187,21 @@ impl Stack {
             self.metrics.drops.checksum.bump();
             return None;
         }
-        if ethernet.dst.is_multicast() || !is_host(packet.src) {
+        if ethernet.dst.is_multicast() || !from_host {
             self.metrics.drops.bad_source.bump(); // RFC 9293 MUST-57, MUST-63
             return None;
         }
-        let Some(ports) = packet.payload.first_chunk::<4>() else {
+        let Some(ports) = segment.first_chunk::<4>() else {
             return self.drop_malformed(Malformed::ShortTcp);
         };
-        let tuple = Tuple {
-            local: Ip::from(packet.dst),
-            remote: Ip::from(packet.src),
-            local_port: u16::from_be_bytes([ports[2], ports[3]]),
-            remote_port: u16::from_be_bytes([ports[0], ports[1]]),
-        };
-        let start = packet.payload.as_ptr().addr() - frame.bytes.as_ptr().addr();
-        let end = start + packet.payload.len();
-        let hash = self.hash(&tuple);
-        Some(Staged {
-            tuple,
-            hash,
-            start: u16::try_from(start).ok()?,
-            end: u16::try_from(end).ok()?,
-            found: None,
-            congestion: packet.ecn == CONGESTION_EXPERIENCED,
-            from: ethernet.src,
-        })
+        let local_port = u16::from_be_bytes([ports[2], ports[3]]);
+        let remote_port = u16::from_be_bytes([ports[0], ports[1]]);
+        staged.tuple.local_port = local_port;
+        staged.tuple.remote_port = remote_port;
+        let start = segment.as_ptr().addr() - frame.bytes.as_ptr().addr();
+        staged.start = u16::try_from(start).ok()?;
+        staged.end = u16::try_from(start + segment.len()).ok()?;
+        Some((local_port, remote_port))
     }
 
     /// Looks a staged segment up; the connection's first line comes into the cache on the way.
@@ -195,15 +215,16 @@ impl Stack {
         })
     }
 
-    /// The segment itself, when its turn comes.
+    /// Where in its frame the segment lies, and how long its header is, when its turn comes.
     #[inline]
-    pub(super) fn segment_of<'a>(
+    pub(super) fn header_of<'a>(
         &mut self,
         staged: &Staged,
         frame: RxFrame<'a>,
-    ) -> Option<Segment<'a>> {
-        match Segment::parse(&frame.bytes[usize::from(staged.start)..usize::from(staged.end)]) {
-            Ok(segment) => Some(segment),
+    ) -> Option<(&'a [u8], usize)> {
+        let bytes = &frame.bytes[usize::from(staged.start)..usize::from(staged.end)];
+        match Segment::header_len_in(bytes) {
+            Ok(header_len) => Some((bytes, header_len)),
             Err(malformed) => {
                 self.metrics.tcp.in_errs.bump();
                 self.drop_malformed(malformed)

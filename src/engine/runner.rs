@@ -81,7 +81,7 @@ impl<P: Port, A: App, C: Clock> Runner<P, A, C> {
         let (port, engine) = (&mut self.port, &mut self.engine);
         let received = port.rx_burst();
         if received > 0 {
-            engine.input_burst(received, |index| port.rx_frame(index), now);
+            engine.input_burst(received, port, now);
         }
         let fired = engine.poll(now);
         let mut sent = 0;

@@ -490,8 +490,7 @@ impl Stack {
     /// What is added to the clock for timestamps to this peer: the same for all connections between
     /// two hosts, so that a later connection has later timestamps (RFC 7323 §7.1, RFC 6191 §2).
     pub(super) fn timestamp_offset(&self, tuple: &Tuple) -> u32 {
-        let hosts = Tuple { local_port: 0, remote_port: 0, ..*tuple };
-        keyed(&self.secrets.timestamps, &hosts).0 as u32
+        keyed_with(&self.secrets.timestamps, tuple, 0, 0).0 as u32
     }
 
     /// Our clock of timestamps towards a peer.
@@ -503,10 +502,16 @@ impl Stack {
 /// The keyed hash of a 4-tuple.
 #[inline]
 pub(super) fn keyed(key: &FlowKey, tuple: &Tuple) -> FlowHash {
-    let Tuple { local, remote, local_port, remote_port } = tuple;
+    keyed_with(key, tuple, tuple.local_port, tuple.remote_port)
+}
+
+/// The same with other ports.
+#[inline]
+fn keyed_with(key: &FlowKey, tuple: &Tuple, local_port: u16, remote_port: u16) -> FlowHash {
+    let Tuple { local, remote, .. } = tuple;
     if remote.is_v4() {
-        key.hash_v4(local.v4_bits(), remote.v4_bits(), *local_port, *remote_port)
+        key.hash_v4(local.v4_bits(), remote.v4_bits(), local_port, remote_port)
     } else {
-        key.hash_v6(local.bits(), remote.bits(), *local_port, *remote_port)
+        key.hash_v6(local.bits(), remote.bits(), local_port, remote_port)
     }
 }

@@ -95,7 +95,7 @@ impl Stack {
     /// When 2·MSL that begin now are over for this 4-tuple: the listener's MSL goes before that for
     /// hosts on the link, and that before the one for all.
     fn end_of_time_wait(&self, tuple: &Tuple) -> Instant {
-        let listener = self.listeners.find(tuple.local.to_std(), tuple.local_port);
+        let listener = self.listeners.find(tuple.local, tuple.local_port);
         let of_listener =
             listener.and_then(|id| self.listeners.get(id)).and_then(|found| found.options.msl);
         let on_link = || {
@@ -195,7 +195,7 @@ impl Stack {
         last: &LastAck,
     ) {
         let tuple = &staged.tuple;
-        match self.listeners.find(tuple.local.to_std(), tuple.local_port) {
+        match self.listeners.find(tuple.local, tuple.local_port) {
             Some(listener) => {
                 // with timestamps PAWS keeps the incarnations apart, whatever their numbers
                 let by_timestamp = reason == ReopenBy::Timestamp && last.ts_recent.is_some();

@@ -6,7 +6,8 @@
 //! allocated on the way of a packet:
 //!
 //! ```text
-//! rx_burst() -> n      rx_frame(0..n) borrows      the next rx_burst() gives the buffers back
+//! rx_burst() -> n      rx_frame(0..n) borrows      the next rx_burst() gives the buffers back,
+//!                                                  but for those that rx_answer() has sent
 //! tx_room() -> &mut [u8]    write a frame    tx_commit(len, ..)    ...    tx_flush()
 //! ```
 
@@ -34,6 +35,53 @@ pub struct RxFrame<'a> {
     pub bytes: &'a [u8],
     /// What the port knows of its checksums.
     pub checksum: RxChecksum,
+}
+
+/// The frames of a burst, each in a buffer that it may be answered in.
+pub trait Frames {
+    /// Frame `index` of the burst.
+    ///
+    /// # Panics
+    /// If there is no such frame (any more).
+    fn frame(&self, index: usize) -> RxFrame<'_>;
+
+    /// Lets `write` replace frame `index` by an answer of up to `longest` octets, whose length it
+    /// returns, and sends that. False if this cannot be done: then nothing has happened. After it the
+    /// frame is no longer there.
+    fn answer(
+        &mut self,
+        index: usize,
+        longest: usize,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> bool;
+}
+
+/// Frames that are only lent.
+impl Frames for [RxFrame<'_>] {
+    fn frame(&self, index: usize) -> RxFrame<'_> {
+        self[index]
+    }
+
+    fn answer(&mut self, _: usize, _: usize, _: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        false
+    }
+}
+
+impl<P: Port> Frames for P {
+    #[inline]
+    fn frame(&self, index: usize) -> RxFrame<'_> {
+        self.rx_frame(index)
+    }
+
+    #[inline]
+    fn answer(
+        &mut self,
+        index: usize,
+        longest: usize,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> bool {
+        self.rx_answer(index, longest, write)
+    }
 }
 
 /// What the port shall still do to a frame that it is given.
@@ -95,6 +143,23 @@ pub trait Port {
     /// # Panics
     /// If `index` is not below what the last [`rx_burst`](Self::rx_burst) returned.
     fn rx_frame(&self, index: usize) -> RxFrame<'_>;
+
+    /// Sends an answer to frame `index` of the current burst in the buffer that it lies in: `write`
+    /// gets at least `longest` octets, which begin with the frame, and returns the length of the
+    /// answer. False, and nothing has happened, if the port cannot do it: the buffer is too short or
+    /// not the port's own, or too much waits to be sent. After it the frame is no longer there.
+    ///
+    /// # Panics
+    /// If `index` is not below what the last [`rx_burst`](Self::rx_burst) returned.
+    fn rx_answer(
+        &mut self,
+        index: usize,
+        longest: usize,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> bool {
+        let _ = (index, longest, write);
+        false
+    }
 
     /// Room for the next frame to send, at least [`Capabilities::max_frame`] octets, or `None` if no
     /// buffer is free (counted). Asking again without a commit gives the same buffer.

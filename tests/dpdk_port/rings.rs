@@ -1,7 +1,8 @@
 //! Ports over rings, and net_null: bursts, full rings, empty pools, and what may be claimed how often.
 
 use lastack::port::dpdk::{
-    DpdkPort, EthDev, EthDevConfig, MAX_BURST, PortError, RingPair, RingPairConfig, bare_cost,
+    DpdkPort, EthDev, EthDevConfig, FastPath, MAX_BURST, PortError, RingPair, RingPairConfig,
+    bare_cost,
 };
 use lastack::port::{Port, RxChecksum, TxOffload};
 
@@ -73,6 +74,98 @@ fn a_hundred_thousand_frames_each_way_arrive_in_order() {
     assert_eq!(pair.a.device_stats().tx_packets, 100_000);
     drop(pair);
     assert_eq!(pools.map(|pool| pool.in_use()), [0, 0]);
+}
+
+#[test]
+fn frames_are_answered_in_their_own_buffers() {
+    let eal = shared_eal();
+    for path in [FastPath::Rust, FastPath::Shim] {
+        let pool = pool(eal, "answers", 511);
+        let pair =
+            RingPair::new(eal, "answers", &RingPairConfig::new(pool.clone())).expect("a pair");
+        let mut a = pair.a.queue_pair(0).expect("queue 0");
+        let mut b = pair.b.queue_pair(0).expect("queue 0");
+        b.set_fast_path(path);
+        let mut octets = [0; 1_514];
+        let (mut asked, mut answered, mut arrived) = (0, Vec::new(), Vec::new());
+        for round in 0..100 {
+            for _ in 0..round % 40 {
+                let length = frame(asked, &mut octets);
+                send(&mut a, &octets[..length]);
+                asked += 1;
+            }
+            a.tx_flush();
+            let mut expected = asked - round % 40;
+            loop {
+                let received = b.rx_burst();
+                if received == 0 {
+                    break;
+                }
+                for index in 0..received {
+                    check(expected, b.rx_frame(index).bytes);
+                    if expected % 3 != 0 {
+                        // shorter or longer than what it replaces
+                        let length = 60 + (expected as usize * 53) % 1_455;
+                        assert!(b.rx_answer(index, 1_514, |room| {
+                            assert_eq!(
+                                room[14..18],
+                                expected.to_be_bytes(),
+                                "begins with the frame"
+                            );
+                            room[..length].fill(!expected as u8);
+                            length
+                        }));
+                        answered.push((!expected as u8, length));
+                    }
+                    expected += 1;
+                }
+                let taken = (expected - 1) % 3 != 0;
+                let look = std::panic::AssertUnwindSafe(|| b.rx_frame(received - 1).bytes.len());
+                assert_eq!(std::panic::catch_unwind(look).is_err(), taken, "it is gone");
+                b.tx_flush();
+            }
+            loop {
+                let received = a.rx_burst();
+                if received == 0 {
+                    break;
+                }
+                for index in 0..received {
+                    let bytes = a.rx_frame(index).bytes;
+                    assert!(bytes.iter().all(|&octet| octet == bytes[0]));
+                    arrived.push((bytes[0], bytes.len()));
+                }
+            }
+        }
+        assert_eq!(arrived, answered);
+        let (a_stats, b_stats) = (a.stats(), b.stats());
+        assert_eq!(b_stats.tx_packets, answered.len() as u64);
+        assert_eq!(b_stats.tx_bytes, a_stats.rx_bytes);
+        assert_eq!(b_stats.rx_packets, u64::from(asked));
+        drop((a, b, pair));
+        assert_eq!(pool.in_use(), 0);
+    }
+}
+
+/// The buffer is too short, or too much waits to be sent: then the frame stays as it was.
+#[test]
+fn what_cannot_be_answered_in_place_is_left_alone() {
+    let eal = shared_eal();
+    let pool = pool(eal, "no_room", 4095);
+    let config = RingPairConfig { ring_size: 64, ..RingPairConfig::new(pool.clone()) };
+    let pair = RingPair::new(eal, "no_room", &config).expect("a pair");
+    let mut a = pair.a.queue_pair(0).expect("queue 0");
+    let mut b = pair.b.queue_pair(0).expect("queue 0");
+    send(&mut a, &[7; 60]);
+    a.tx_flush();
+    assert_eq!(b.rx_burst(), 1);
+    assert!(!b.rx_answer(0, 1 << 16, |_| unreachable!("no frame is so long")));
+    while b.pending() < 2 * MAX_BURST {
+        send(&mut b, &[8; 60]); // the ring is full, and then what waits for it
+    }
+    assert!(!b.rx_answer(0, 60, |_| unreachable!("nothing more can wait")));
+    assert_eq!(b.rx_frame(0).bytes, [7; 60]);
+    drop((a, b, pair));
+    assert_eq!(pool.in_use(), 0);
 }
 
 #[test]

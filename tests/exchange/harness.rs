@@ -240,8 +240,9 @@ impl Exchange {
     pub fn receives_burst(&mut self, segments: &[Seg]) {
         self.drain();
         let frames: Vec<_> = segments.iter().map(|segment| self.frame_of(segment)).collect();
-        let frame = |at: usize| RxFrame { bytes: &frames[at], checksum: RxChecksum::Unknown };
-        self.engine.input_burst(frames.len(), frame, self.now);
+        let frame = |bytes| RxFrame { bytes, checksum: RxChecksum::Unknown };
+        let mut frames: Vec<_> = frames.iter().map(|bytes| frame(bytes)).collect();
+        self.engine.input_burst(frames.len(), &mut frames[..], self.now);
         self.drain();
     }
 

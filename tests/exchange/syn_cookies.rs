@@ -4,6 +4,7 @@ use crate::segment::Seg;
 use crate::*;
 use core::time::Duration;
 use lastack::engine::{Config, Error, ListenOptions, Request};
+use lastack::port::{Frames, RxChecksum, RxFrame};
 use lastack::tcp::cookie::{CLASSES_V4, CLASSES_V6, CookieSecret, SLOT_S};
 use lastack::tcp::{SynCookies, TimeWaitPolicy};
 use lastack::wire::tcp::{Flags, Segment};
@@ -102,6 +103,86 @@ fn every_combination_of_options_comes_back() {
                 found[0] = found[1];
             }
             assert_eq!(found[0], found[1], "{case} {bits}");
+        }
+    }
+}
+
+/// Frames in buffers of their own.
+struct Buffers {
+    frames: Vec<Vec<u8>>,
+    answers: Vec<Vec<u8>>,
+}
+
+impl Frames for Buffers {
+    fn frame(&self, index: usize) -> RxFrame<'_> {
+        RxFrame { bytes: &self.frames[index], checksum: RxChecksum::Unknown }
+    }
+
+    fn answer(
+        &mut self,
+        index: usize,
+        longest: usize,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> bool {
+        let mut buffer = std::mem::take(&mut self.frames[index]);
+        buffer.resize(buffer.len().max(longest), 0xee);
+        let len = write(&mut buffer);
+        assert!(len <= longest);
+        buffer.truncate(len);
+        self.answers.push(buffer);
+        true
+    }
+}
+
+/// A SYN that is answered where it lies gets, octet for octet, the frame that it would get otherwise.
+#[test]
+fn an_answer_in_place_is_the_same_frame() {
+    for (vlan, local, remote) in [
+        (None, "198.18.0.1:80", "198.18.0.2:40000"),
+        (Some(7), "198.18.0.1:80", "198.18.0.2:40000"),
+        (None, "[2001:db8::1]:80", "[2001:db8::2]:40000"),
+        (Some(7), "[2001:db8::1]:80", "[2001:db8::2]:40000"),
+    ] {
+        for bits in 0..16_u8 {
+            let [ts, scale, sack, ecn] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+            let mut ask = syn().seq(300 + u32::from(bits));
+            ask = if ts { ask.mss(1_360).ts(5_000) } else { ask };
+            ask = if scale { ask.scale(9) } else { ask };
+            ask = if sack { ask.sack_permitted() } else { ask };
+            ask = if ecn { ask.with(Flags::ECE | Flags::CWR) } else { ask };
+            let mut two = [(); 2].map(|()| {
+                let mut config = with_everything(SynCookies::Always);
+                config.interface.vlan = vlan;
+                let mut tcp = Exchange::new(config);
+                (tcp.local, tcp.remote) = (local.parse().unwrap(), remote.parse().unwrap());
+                tcp.listen(ListenOptions::default()).unwrap();
+                tcp
+            });
+            let frame = two[0].frame_of(&ask);
+            two[0].receives_frame(&frame);
+            let queued = two[0].sent_frame();
+            // a stray beside it is answered as ever
+            let stray = two[1].frame_of(&ack().seq(1).ack(77));
+            let mut burst = Buffers { frames: vec![stray, frame], answers: Vec::new() };
+            let now = two[1].now();
+            two[1].engine.input_burst(2, &mut burst, now);
+            assert_eq!(burst.answers, [queued], "{local} {bits}");
+            assert!(two[1].sent_segment(String::new).flags.contains(Flags::RST));
+            two[1].sends_nothing();
+            let [a, b] = two.map(|tcp| {
+                let metrics = tcp.engine.metrics().clone();
+                let counters = &metrics.tcp;
+                let sent = (metrics.tx_packets.get(), metrics.tx_bytes.get());
+                (
+                    sent,
+                    counters.out_segs.get(),
+                    counters.out_rsts.get(),
+                    counters.cookies_sent.get(),
+                )
+            });
+            let rst_len = b.0.1 - a.0.1;
+            let with_rst = ((a.0.0 + 1, a.0.1 + rst_len), a.1 + 1, a.2 + 1, a.3);
+            assert_eq!(b, with_rst);
         }
     }
 }

@@ -21,10 +21,13 @@ const L4_LEN_SHIFT: u32 = 16;
 
 /// Buffers that this value owns; their pools are kept alive by the port that holds the batch.
 ///
-/// Invariant: entries `0..len` point at live buffers that nobody else uses.
+/// Invariant: entries `0..len` point at live buffers that nobody else uses, but for those that were
+/// taken out of their places and are null.
 pub(super) struct Batch {
     mbufs: Box<[*mut rte_mbuf]>,
     len: usize,
+    /// How many entries are null.
+    taken: usize,
     path: FastPath,
 }
 
@@ -34,7 +37,7 @@ unsafe impl Send for Batch {}
 impl Batch {
     pub(super) fn with_capacity(capacity: usize) -> Self {
         let mbufs = vec![core::ptr::null_mut(); capacity].into_boxed_slice();
-        Batch { mbufs, len: 0, path: FastPath::Rust }
+        Batch { mbufs, len: 0, taken: 0, path: FastPath::Rust }
     }
 
     pub(super) fn set_path(&mut self, path: FastPath) {
@@ -100,11 +103,25 @@ impl Batch {
     /// Gives every buffer back to its pool.
     #[inline]
     pub(super) fn clear(&mut self) {
+        if self.taken > 0 {
+            self.close_gaps();
+        }
         if self.len > 0 {
             // SAFETY: the batch owns its buffers, and forgets them here.
             unsafe { free(&mut self.mbufs[..self.len], self.path) };
             self.len = 0;
         }
+    }
+
+    /// Forgets the places of buffers that were taken.
+    fn close_gaps(&mut self) {
+        let mut kept = 0;
+        for index in 0..self.len {
+            let mbuf = self.mbufs[index];
+            self.mbufs[kept] = mbuf;
+            kept += usize::from(!mbuf.is_null());
+        }
+        (self.len, self.taken) = (kept, 0);
     }
 
     /// Gives the first buffer back and keeps the order of the others.
@@ -123,6 +140,25 @@ impl Batch {
         self.len -= 1;
         other.mbufs[other.len] = self.mbufs[self.len];
         other.len += 1;
+    }
+
+    /// Moves the buffer at `index` to the end of `other`, which must have room, and leaves its place
+    /// empty.
+    #[inline(always)]
+    pub(super) fn take_at(&mut self, index: usize, other: &mut Batch) {
+        assert!(other.len < other.mbufs.len());
+        other.mbufs[other.len] = self.live(index);
+        other.len += 1;
+        self.mbufs[index] = core::ptr::null_mut();
+        self.taken += 1;
+    }
+
+    /// The buffer at `index`.
+    #[inline(always)]
+    fn live(&self, index: usize) -> *mut rte_mbuf {
+        let mbuf = self.mbufs[..self.len][index];
+        assert!(!mbuf.is_null(), "buffer {index} was taken");
+        mbuf
     }
 
     /// Joins chains into one segment where they fit and gives back those that do not, keeping the
@@ -177,7 +213,7 @@ impl Batch {
     /// The octets of a frame.
     #[inline(always)]
     pub(super) fn bytes(&self, index: usize) -> &[u8] {
-        let mbuf = self.mbufs[..self.len][index];
+        let mbuf = self.live(index);
         // SAFETY: the batch owns the buffer, and lends it as long as it is borrowed itself; the
         // driver vouches that `data_len` octets from the offset are within the buffer.
         unsafe {
@@ -189,7 +225,7 @@ impl Batch {
     /// What the device found out about the checksums of a frame.
     #[inline(always)]
     pub(super) fn checksum(&self, index: usize) -> RxChecksum {
-        let mbuf = self.mbufs[..self.len][index];
+        let mbuf = self.live(index);
         // SAFETY: the batch owns the buffer; every pattern of bits is a packet type.
         unsafe { verdict((*mbuf).ol_flags, (*mbuf).__bindgen_anon_1.packet_type) }
     }
@@ -197,14 +233,32 @@ impl Batch {
     /// The room for a frame in the last buffer, at most `limit` octets.
     #[inline(always)]
     pub(super) fn last_room(&mut self, limit: usize) -> &mut [u8] {
-        let mbuf = self.mbufs[..self.len][self.len - 1];
-        // SAFETY: the batch owns the buffer and lends it alone; the memory of a pool is mapped and
-        // was zeroed by the kernel or written since, so its octets have values.
+        // SAFETY: the batch owns the buffer and lends it alone.
+        unsafe { room(self.live(self.len - 1), limit) }
+    }
+
+    /// The room for a frame in the buffer at `index`, at most `limit` octets; `None` if its data may
+    /// be used by others.
+    #[inline(always)]
+    pub(super) fn room_at(&mut self, index: usize, limit: usize) -> Option<&mut [u8]> {
+        let mbuf = self.live(index);
+        // SAFETY: the batch owns the buffer and lends it alone; nobody else refers to its data.
+        unsafe { is_plain(mbuf).then(|| room(mbuf, limit)) }
+    }
+
+    /// Makes a frame to be sent of the first `len` octets of a received buffer's room.
+    ///
+    /// # Panics
+    /// If there is not so much room.
+    #[inline(always)]
+    pub(super) fn seal_at(&mut self, index: usize, len: usize) {
+        let mbuf = self.live(index);
+        // SAFETY: the batch owns the buffer.
         unsafe {
-            let offset = (*mbuf).data_off;
-            let room = usize::from((*mbuf).buf_len - offset).min(limit);
-            let start = (*mbuf).buf_addr.cast::<u8>().add(offset.into());
-            core::slice::from_raw_parts_mut(start, room)
+            assert!(len <= usize::from((*mbuf).buf_len - (*mbuf).data_off), "no room for {len}");
+            (*mbuf).data_len = len as u16;
+            (*mbuf).pkt_len = len as u32;
+            (*mbuf).ol_flags = 0; // what was found out on receipt; a plain buffer has no others
         }
     }
 
@@ -243,6 +297,22 @@ impl Batch {
 impl Drop for Batch {
     fn drop(&mut self) {
         self.clear();
+    }
+}
+
+/// The room for a frame in a buffer, from its data offset on, at most `limit` octets.
+///
+/// # Safety
+/// The caller owns the buffer, alone, as long as it uses the room.
+#[inline(always)]
+unsafe fn room<'a>(mbuf: *mut rte_mbuf, limit: usize) -> &'a mut [u8] {
+    // SAFETY: the caller vouches for the buffer; the memory of a pool is mapped and was zeroed by the
+    // kernel or written since, so its octets have values.
+    unsafe {
+        let offset = (*mbuf).data_off;
+        let room = usize::from((*mbuf).buf_len - offset).min(limit);
+        let start = (*mbuf).buf_addr.cast::<u8>().add(offset.into());
+        core::slice::from_raw_parts_mut(start, room)
     }
 }
 

@@ -171,6 +171,30 @@ impl Port for DpdkPort {
     }
 
     #[inline]
+    fn rx_answer(
+        &mut self,
+        index: usize,
+        longest: usize,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> bool {
+        if self.pending.is_full() {
+            return false;
+        }
+        let Some(room) = self.received.room_at(index, self.max_frame) else { return false };
+        if room.len() < longest {
+            return false;
+        }
+        let len = write(room);
+        self.received.seal_at(index, len);
+        self.received.take_at(index, &mut self.pending);
+        self.pending_octets += len as u64;
+        if self.pending.len() >= self.flush_at {
+            self.tx_flush();
+        }
+        true
+    }
+
+    #[inline]
     fn tx_room(&mut self) -> Option<&mut [u8]> {
         if self.stash.len() == 0 {
             // SAFETY: this value keeps the pool alive. The last few buffers of a pool are not

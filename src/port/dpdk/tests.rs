@@ -185,6 +185,7 @@ fn a_shared_buffer_is_freed_by_its_last_owner() {
         assert_eq!(dpdk_sys::dpx_tx_burst(pair.a.port_id(), 0, &raw mut mbuf, 1), 1);
     }
     assert_eq!(b.rx_burst(), 1);
+    assert!(!b.rx_answer(0, 60, |_| unreachable!("others may be reading it")));
     assert_eq!(b.rx_burst(), 0);
     assert_eq!(pool.in_use(), 1, "the other owner still has it");
     // SAFETY: the reference that was added above.

@@ -301,6 +301,16 @@ impl SimPort {
         let burst = Vec::with_capacity(BURST);
         SimPort { shared, end, burst, room: vec![0; ROOM], stats: PortStats::default() }
     }
+
+    fn send(&mut self, frame: &[u8]) {
+        self.stats.tx_packets += 1;
+        self.stats.tx_bytes += frame.len() as u64;
+        let now = self.shared.now.get();
+        if let Some(observer) = self.shared.observer.borrow_mut().as_mut() {
+            observer.sent(self.end, frame, now);
+        }
+        self.shared.directions[self.end].borrow_mut().send(frame, now);
+    }
 }
 
 impl Port for SimPort {
@@ -324,19 +334,29 @@ impl Port for SimPort {
         RxFrame { bytes: &self.burst[index], checksum: RxChecksum::Unknown }
     }
 
+    fn rx_answer(
+        &mut self,
+        index: usize,
+        longest: usize,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> bool {
+        let mut frame = core::mem::take(&mut self.burst[index]);
+        assert!(!frame.is_empty(), "frame {index} was answered before");
+        frame.resize(longest.max(frame.len()), 0xee);
+        let len = write(&mut frame);
+        self.send(&frame[..len]);
+        true
+    }
+
     fn tx_room(&mut self) -> Option<&mut [u8]> {
         Some(&mut self.room)
     }
 
     fn tx_commit(&mut self, len: usize, offload: TxOffload) {
         assert_eq!(offload, TxOffload::None, "the simulated port has no offloads");
-        self.stats.tx_packets += 1;
-        self.stats.tx_bytes += len as u64;
-        let now = self.shared.now.get();
-        if let Some(observer) = self.shared.observer.borrow_mut().as_mut() {
-            observer.sent(self.end, &self.room[..len], now);
-        }
-        self.shared.directions[self.end].borrow_mut().send(&self.room[..len], now);
+        let room = core::mem::take(&mut self.room);
+        self.send(&room[..len]);
+        self.room = room;
     }
 
     fn tx_flush(&mut self) {}
