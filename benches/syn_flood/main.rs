@@ -9,10 +9,12 @@
 mod flood;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/syns.rs"]
+mod syns;
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use flood::{CLIENT_MAC, Flooded, SERVER, SERVER_MAC, Syns};
+use flood::Flooded;
 use lastack::app::Tally;
 use lastack::app::workload::{
     Arrival, CloseBy, Control, Crr, Load, LoadConfig, Responder, Rr, Shape, Workload,
@@ -28,6 +30,7 @@ use lastack::port::{Port, TxOffload};
 use lastack::tcp::SynCookies;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use syns::{CLIENT_MAC, SERVER, SERVER_MAC, Syns};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
