@@ -19,11 +19,12 @@ use crate::port::Frames;
 use crate::tcp::cookie;
 use crate::tcp::half_open::{Answer, HalfOpen, Handshake, Origin, Verdict};
 use crate::tcp::isn::isn;
-use crate::tcp::{Connection, SynCookies, TimeWaitPolicy, Tuple};
+use crate::tcp::{Config, Connection, SynCookies, TimeWaitPolicy, Tuple};
 use crate::time::Instant;
 use crate::wire::MacAddr;
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::Segment;
+use core::time::Duration;
 
 /// Half-open connections that one poll looks at.
 const BUDGET: usize = 64;
@@ -236,9 +237,15 @@ impl Stack {
             let verdict = entry.judge(segment, &self.config);
             (verdict, entry.handshake(), entry.origin, entry.answer())
         });
+        let id = ListenerId(origin.listener[0], origin.listener[1]);
         match verdict {
             Verdict::Ignore => {}
-            Verdict::AnswerSyn => self.send_syn_ack(tuple, &handshake, staged.from),
+            Verdict::AnswerSyn => {
+                self.send_syn_ack(tuple, &handshake, staged.from);
+                // the peer, too, waits from now on: it must not find the entry gone
+                let until = self.now + syn_ack_wait(&self.config, answer.retries);
+                self.syn_cache.restart(index, self.now, until);
+            }
             Verdict::Challenge => {
                 let ack = LastAck {
                     seq: handshake.iss + 1,
@@ -249,13 +256,18 @@ impl Stack {
                 self.metrics.tcp.challenge_ack.bump();
                 self.send_bare(tuple, staged.from, &self.bare_ack(tuple, &ack));
             }
-            Verdict::Reset(seq) => self.send_bare(tuple, staged.from, &Bare::reset(seq, None)),
+            Verdict::Reset(seq) => {
+                // an earlier copy of its SYN may have been answered with a cookie
+                if let Ok(cookie) = self.cookie_in(id, staged, segment) {
+                    return self.complete_by_cookie(id, staged, &cookie, Some(index));
+                }
+                self.send_bare(tuple, staged.from, &Bare::reset(seq, None));
+            }
             Verdict::Forget => {
                 self.metrics.tcp.attempt_fails.bump();
                 self.forget_half_open(index);
             }
             Verdict::Complete => {
-                let id = ListenerId(origin.listener[0], origin.listener[1]);
                 return self.complete(id, staged, &handshake, answer, Some(index));
             }
         }
@@ -270,19 +282,37 @@ impl Stack {
         staged: &Staged,
         ack: &Segment<'_>,
     ) -> Result<Option<u32>, NoCookie> {
+        let handshake = self.cookie_in(id, staged, ack)?;
+        Ok(self.complete_by_cookie(id, staged, &handshake, None))
+    }
+
+    /// What an ACK says that brings a cookie back.
+    fn cookie_in(
+        &mut self,
+        id: ListenerId,
+        staged: &Staged,
+        ack: &Segment<'_>,
+    ) -> Result<Handshake, NoCookie> {
         if !self.expects_cookies(id) {
             return Err(NoCookie);
         }
         self.cookies.turn(self.now);
-        let Some(handshake) = self.cookies.take(&staged.tuple, ack) else {
+        self.cookies.take(&staged.tuple, ack).ok_or_else(|| {
             self.metrics.tcp.cookies_failed.bump();
-            return Err(NoCookie);
-        };
-        let made = self.complete(id, staged, &handshake, Answer::default(), None);
-        if made.is_some() {
-            self.metrics.tcp.cookies_received.bump();
-        }
-        Ok(made)
+            NoCookie
+        })
+    }
+
+    fn complete_by_cookie(
+        &mut self,
+        id: ListenerId,
+        staged: &Staged,
+        handshake: &Handshake,
+        half_open: Option<u32>,
+    ) -> Option<u32> {
+        let made = self.complete(id, staged, handshake, Answer::default(), half_open)?;
+        self.metrics.tcp.cookies_received.bump();
+        Some(made)
     }
 
     /// A segment for a 4-tuple in TIME-WAIT: does it bring a cookie back, by which the next incarnation
@@ -419,7 +449,7 @@ impl Stack {
         }
         let mut again = core::mem::take(&mut self.again);
         let most = self.syn_cache.retries(self.config.synack_retries);
-        let (now, rto, longest) = (self.now, self.config.rto_initial, self.config.rto_max);
+        let (now, config) = (self.now, &self.config);
         let cache = &mut self.syn_cache;
         let mut over = core::mem::take(&mut self.due);
         let next = |retries: &mut u8| {
@@ -427,8 +457,7 @@ impl Stack {
                 return None;
             }
             *retries += 1;
-            let wait = rto.saturating_mul(1 << (*retries).min(16)).min(longest);
-            Some(tick_at_or_after(now + wait))
+            Some(tick_at_or_after(now + syn_ack_wait(config, *retries)))
         };
         let _ = cache.v4.expire(now, BUDGET, &mut over, |key, entry| {
             let later = next(&mut entry.retries)?;
@@ -476,4 +505,9 @@ impl Stack {
         let (v4, v6) = (&self.syn_cache.v4, &self.syn_cache.v6);
         v4.next_deadline(self.now).into_iter().chain(v6.next_deadline(self.now)).min()
     }
+}
+
+/// How long a SYN-ACK that was sent again so often is waited for (RFC 6298 §5.5).
+fn syn_ack_wait(config: &Config, retries: u8) -> Duration {
+    config.rto_initial.saturating_mul(1 << retries.min(16)).min(config.rto_max)
 }

@@ -97,6 +97,15 @@ impl SynCache {
         }
     }
 
+    /// Gives an entry another deadline.
+    pub fn restart(&mut self, index: u32, now: Instant, until: Instant) {
+        if is_v6(index) {
+            self.v6.restart(index >> 1, now, until);
+        } else {
+            self.v4.restart(index >> 1, now, until);
+        }
+    }
+
     pub fn remove(&mut self, index: u32) {
         if is_v6(index) {
             self.v6.remove(index >> 1)

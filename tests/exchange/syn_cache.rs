@@ -29,7 +29,7 @@ fn a_connection_is_made_when_the_handshake_is_complete() {
     tcp.sends(ack().seq(101).ack(306));
 }
 
-/// The SYN again and again gets the same answer, and the back-off does not begin anew.
+/// The SYN again and again gets the same answer, and each is waited for as the first.
 #[test]
 fn a_repeated_syn_changes_nothing() {
     let mut tcp = asked(plain());
@@ -38,9 +38,34 @@ fn a_repeated_syn_changes_nothing() {
         tcp.receives(syn().seq(300));
         tcp.sends(syn_ack().seq(100).ack(301));
     }
-    tcp.about(1_000);
+    tcp.at(1_899);
+    tcp.sends_nothing();
+    tcp.about(1_900);
     tcp.sends(syn_ack().seq(100).ack(301));
     assert_eq!((half_open(&tcp), tcp.counters().synack_retrans.get()), (1, 1));
+    tcp.at(3_000);
+    tcp.receives(syn().seq(300));
+    tcp.sends(syn_ack().seq(100).ack(301));
+    tcp.at(4_999);
+    tcp.sends_nothing();
+    tcp.about(5_000); // two seconds, after one retransmission
+    tcp.sends(syn_ack().seq(100).ack(301));
+}
+
+/// A full cache keeps an entry for a second; whoever asks again within it, as peers do after a second,
+/// has another one to complete the handshake.
+#[test]
+fn a_repeated_syn_is_waited_for_in_a_full_cache() {
+    let mut config = plain();
+    config.limits.syn_cache = 1;
+    config.tcp.syn_cookies = SynCookies::Off;
+    let mut tcp = asked(config);
+    tcp.at(990);
+    tcp.receives(syn().seq(300));
+    tcp.sends(syn_ack().seq(100).ack(301));
+    tcp.at(1_500);
+    tcp.receives(ack().seq(301).ack(101));
+    tcp.accepts();
 }
 
 /// RFC 9293 §3.10.7.4 in SYN-RECEIVED, with RFC 5961.

@@ -433,6 +433,30 @@ fn a_full_backlog_puts_a_cookie_off() {
 }
 
 /// Hosts behind one address that share a secret take each other's cookies.
+/// One copy of a SYN was answered with a cookie and another filed: the peer believes the answer that it
+/// got first.
+#[test]
+fn a_cookie_is_good_beside_a_half_open_connection() {
+    let mut tcp = Exchange::listening(always());
+    tcp.receives(syn().seq(300));
+    tcp.sends(syn_ack().seq(100).ack(301));
+    tcp.engine.mailbox().send(Request::SetSynCookies(SynCookies::Auto)).unwrap();
+    tcp.at(1);
+    tcp.receives(syn().seq(300));
+    let second = tcp.sent_segment(String::new);
+    assert_eq!((second.ack, tcp.engine.metrics().syn_cache.get()), (301, 1));
+    assert_ne!(second.seq, 100);
+    tcp.receives(ack().seq(301).ack(103)); // neither
+    tcp.sends(rst().seq(103));
+    tcp.receives(data("hello").seq(301).ack(101));
+    tcp.accepts();
+    tcp.reads("hello");
+    tcp.sends(ack().seq(101).ack(306));
+    let counters = tcp.counters();
+    assert_eq!((counters.cookies_failed.get(), counters.cookies_received.get()), (1, 1));
+    assert_eq!((tcp.engine.metrics().syn_cache.get(), tcp.engine.connections()), (0, 1));
+}
+
 #[test]
 fn a_shared_secret() {
     let shared = |key: u8, epoch: u64, seed: u8| {
