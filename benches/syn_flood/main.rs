@@ -2,11 +2,13 @@
 //!
 //! All of it is in this process, over ring ports: no frame leaves it. First the cost of a SYN, on one
 //! processor that sends, answers and takes the answers away by turns, beside that of the bare port;
-//! then clients that share their port with a flood, on one processor, and the server on another.
-//! `-- cost` and `-- clients` run one of both.
+//! then clients that share their port with a flood, on one processor, and the server on another; at
+//! last ten million sources, and what has grown for them. `-- cost`, `-- clients` and `-- sources` run
+//! one of the three.
 #![allow(missing_docs)]
 
 mod flood;
+mod sources;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/syns.rs"]
@@ -30,7 +32,7 @@ use lastack::port::{Port, TxOffload};
 use lastack::tcp::SynCookies;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use syns::{CLIENT_MAC, SERVER, SERVER_MAC, Syns};
+use syns::{CLIENT_MAC, SERVER, SERVER_MAC, SERVER_V6, Syns};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -69,6 +71,13 @@ fn run() -> Outcome<()> {
         }
         clients(&eal)?;
     }
+    if asked("sources") {
+        if eal.lcores().len() < 2 {
+            println!("sources: left out, this machine has one processor");
+            return Ok(());
+        }
+        sources::run(&eal)?;
+    }
     Ok(())
 }
 
@@ -82,7 +91,9 @@ fn config(client: bool) -> Outcome<Config> {
     let (ours, theirs) = if client { (1, 2) } else { (2, 1) };
     let mac = |host| if host == 1 { CLIENT_MAC } else { SERVER_MAC };
     let address = |host: u8| format!("198.18.0.{host}");
-    let mut interface = Interface::new(mac(ours), vec![format!("{}/24", address(ours)).parse()?]);
+    let addresses = [format!("{}/24", address(ours)), format!("2001:db8::{ours}/64")];
+    let addresses: Result<_, _> = addresses.iter().map(|cidr| cidr.parse()).collect();
+    let mut interface = Interface::new(mac(ours), addresses?);
     interface.neighbours.push((address(theirs).parse()?, mac(theirs)));
     if !client {
         // where those that do not exist would be
@@ -106,6 +117,7 @@ fn server(
     let mut runner = Runner::new(port, Engine::new(config, app)?, Tsc::new());
     let options = ListenOptions { backlog: u32::MAX / 2, ..ListenOptions::default() };
     runner.engine_mut().listen(SocketAddr::from((SERVER, PORT)), options)?;
+    runner.engine_mut().listen(SocketAddr::from((SERVER_V6, PORT)), options)?;
     Ok(runner)
 }
 
