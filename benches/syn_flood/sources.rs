@@ -19,7 +19,8 @@ const BEFORE: u64 = 500_000;
 const CACHE: u32 = 1 << 16;
 const CONNECTIONS: u32 = 64;
 const RATE: f64 = 50_000.0;
-/// Memory that is reserved from the start may be touched so late, a fifth of an octet for each source.
+/// Memory that is reserved from the start may be touched so late, most of it by a queue of 1.5 MB for
+/// what waits while the ring is full: a fifth of an octet for each source.
 const LATE_KB: i64 = 2_048;
 /// What the flood tries; it gets as far as there is time.
 const FLOOD: u64 = 4_000_000;
