@@ -287,7 +287,7 @@ impl Interface {
     }
 }
 
-/// Can this be the address of one host on a link?
+/// Can this be the address of one host on a link (RFC 1122 §3.2.1.3)?
 pub fn is_host(addr: IpAddr) -> bool {
     match addr {
         IpAddr::V4(addr) => is_host_v4(addr),
