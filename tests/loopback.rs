@@ -88,6 +88,26 @@ fn an_open_loop_over_ipv6_tells_latency_and_service() {
 }
 
 #[test]
+fn a_criterion_that_is_missed_is_an_exit_status() {
+    let run = |expect: &str| {
+        let command = "loopback --workload rr --duration 300ms --stats-period 0 --json -";
+        lastack(&format!("--file-prefix=lastack-test -- {command} {expect}"))
+    };
+    let met = "--expect errors==0 --expect service.p50<1s --expect server.cycles.busy<=100%";
+    assert!(run(met).status.success());
+    let missed = run("--expect errors==0 --expect service.p99<1ns --expect connect.count>1G");
+    assert_eq!(missed.status.code(), Some(3));
+    let messages = String::from_utf8_lossy(&missed.stderr);
+    let last = messages.lines().last().unwrap();
+    assert_eq!(last, "lastack: missed: service.p99<1ns, connect.count>1G");
+    assert!(messages.lines().any(|line| line.starts_with("expect      errors==0: 0, met")));
+    let report: Value = serde_json::from_slice(&missed.stdout).unwrap();
+    assert_eq!(report["expect"][0]["met"], true);
+    assert_eq!(report["expect"][1]["met"], false);
+    assert_eq!(report["expect"][1]["value"].as_f64(), report["service"]["p99"].as_f64());
+}
+
+#[test]
 fn one_core_can_poll_both_sides() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let output = Command::new("taskset")

@@ -1,6 +1,7 @@
 //! The arguments, as clap reads them. What they say together is checked by [`Command::check`].
 
 use super::Failure;
+use super::expect::Criterion;
 use super::tcp_args::TcpArgs;
 use super::units;
 use crate::app::workload::{Arrival, CloseBy, Shape};
@@ -24,7 +25,7 @@ const MAX_MESSAGE: u64 = 1 << 30;
     override_usage = "lastack [EAL OPTIONS --] COMMAND [OPTIONS]",
     after_help = "EAL options come first and end with `--`; without them the profile's are used.\n\
                   Sizes take k, M, G; times ns, us, ms, s; rates k, M.\n\
-                  Exit status: 0 done, 1 the run failed, 2 bad arguments.",
+                  Exit status: 0 done, 1 the run failed, 2 bad arguments, 3 a criterion was missed.",
     args_override_self = false
 )]
 pub struct Cli {
@@ -174,6 +175,10 @@ pub struct LoadArgs {
     /// Write the percentile distribution of the service time (open loop: of the latency)
     #[arg(long, value_name = "FILE")]
     pub hgrm: Option<PathBuf>,
+    /// What is expected of the result, such as 'latency.p99<200us' or 'errors==0': a figure of the JSON
+    /// result, <, <=, ==, !=, >= or >, and a bound; repeatable. Exit status 3 if one is missed
+    #[arg(long, value_name = "EXPR")]
+    pub expect: Vec<Criterion>,
 }
 
 /// What client and server of the workloads have to agree on.
@@ -367,6 +372,13 @@ impl LoadArgs {
             if self.pipeline != 1 {
                 return Err(wrong("--pipeline: crr has 1 request under way; use --workload rr"));
             }
+        }
+        if let Some(criterion) = self.expect.iter().find(|expect| expect.needs_open_loop())
+            && self.rate.is_none()
+        {
+            return Err(wrong(format!(
+                "--expect {criterion}: a closed loop has no latency; give --rate, or expect of service"
+            )));
         }
         Ok(())
     }

@@ -5,12 +5,14 @@
 //! ```
 //!
 //! Results go to the standard output, everything for people to the standard error. The exit status
-//! is 0 when the command did what it was asked to, 1 when a run failed, 2 for bad arguments.
+//! is 0 when the command did what it was asked to, 1 when a run failed, 2 for bad arguments, 3 when a
+//! criterion of `--expect` was missed.
 
 pub mod args;
 pub mod cores;
 pub mod eal;
 mod errors;
+pub mod expect;
 pub mod hugepages;
 pub mod profile;
 pub mod prompt;
@@ -32,6 +34,8 @@ pub enum Failure {
     Arguments(String),
     /// The run: exit status 1.
     Run(String),
+    /// What was expected of its result: exit status 3.
+    Expected(String),
 }
 
 impl Failure {
@@ -50,13 +54,14 @@ impl Failure {
         match self {
             Failure::Run(_) => 1,
             Failure::Arguments(_) => 2,
+            Failure::Expected(_) => 3,
         }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Failure::Arguments(line) | Failure::Run(line)) = self;
+        let (Failure::Arguments(line) | Failure::Run(line) | Failure::Expected(line)) = self;
         f.write_str(line)
     }
 }

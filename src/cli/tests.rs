@@ -105,6 +105,15 @@ fn other_mistakes() {
             "--warmup: a time shorter than --duration is expected",
         ),
         ("client --warmup 10s", "--warmup: a time shorter than --duration is expected"),
+        (
+            "loopback --expect latency.p99<1ms",
+            "--expect latency.p99<1ms: a closed loop has no latency; give --rate, or expect of service",
+        ),
+        (
+            "client --expect speed>1",
+            "--expect speed>1: no such figure speed: those of the result file are expected, as \
+             requests.per_s, latency.p99, connections.failed or tcp.RetransSegs",
+        ),
     ] {
         assert_eq!(told(line), text);
     }

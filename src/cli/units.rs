@@ -69,7 +69,7 @@ fn whole(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 /// A number of a unit that may have a fraction.
-fn fraction(text: &str, units: &[(&str, f64)]) -> Option<f64> {
+pub(super) fn fraction(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     let (number, scale) = split(text, units)?;
     let digits = number.starts_with(|c: char| c.is_ascii_digit())
         && number.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');

@@ -52,6 +52,12 @@ pub struct Report {
     pub connect: Option<Summary>,
     /// Our FIN to the final state.
     pub close: Option<Summary>,
+    /// Connections that failed, and those reset though nobody was asked to reset any.
+    #[serde(default)]
+    pub errors: u64,
+    /// What was expected of the result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<Judged>,
     /// What the engines of the only side did (commands `server` and `client`).
     #[serde(flatten)]
     pub side: Option<Side>,
@@ -61,6 +67,45 @@ pub struct Report {
     /// What the server's engines did (command `loopback`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<LoopbackSide>,
+}
+
+impl Report {
+    /// A report with a place for every figure, all of them zero.
+    pub fn blank() -> Self {
+        Report {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: String::new(),
+            workload: String::new(),
+            profile: String::new(),
+            cores: 0,
+            duration_s: 0.0,
+            pacing: Pacing::Peer,
+            connections: Connections::default(),
+            requests: Requests::default(),
+            bytes: Bytes::default(),
+            latency: Some(Summary::default()),
+            service: Some(Summary::default()),
+            connect: Some(Summary::default()),
+            close: Some(Summary::default()),
+            errors: 0,
+            expect: Vec::new(),
+            side: Some(Side::default()),
+            client: None,
+            server: None,
+        }
+    }
+}
+
+/// A criterion, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// As it was given.
+    pub criterion: String,
+    /// The figure; `None` if there is none.
+    pub value: Option<f64>,
+    /// Was it met?
+    pub met: bool,
 }
 
 /// Who decides when a request starts.
@@ -323,24 +368,14 @@ mod tests {
 
     fn report() -> Report {
         Report {
-            schema: SCHEMA,
-            version: "0.1.0".to_owned(),
             command: "client".to_owned(),
             workload: "crr".to_owned(),
             profile: "ring".to_owned(),
             cores: 1,
             duration_s: 5.0,
             pacing: Pacing::Open,
-            connections: Connections::default(),
-            requests: Requests::default(),
-            bytes: Bytes::default(),
-            latency: Some(Summary::default()),
-            service: Some(Summary::default()),
-            connect: Some(Summary::default()),
-            close: Some(Summary::default()),
             side: Some(side()),
-            client: None,
-            server: None,
+            ..Report::blank()
         }
     }
 
@@ -367,6 +402,7 @@ mod tests {
         "service",
         "connect",
         "close",
+        "errors",
     ];
     const SIDE: &[&str] = &["packets", "cycles", "time_wait", "syn", "drops", "tcp"];
 

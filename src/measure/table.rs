@@ -3,7 +3,7 @@
 use super::histogram::{Summary, human_ns};
 use super::rate::{Totals, human, per_second};
 use super::report::{
-    Bytes, Connections, Cycles, LoopbackSide, Pacing, Packets, Report, Requests, Side, Syn,
+    Bytes, Connections, Cycles, Judged, LoopbackSide, Pacing, Packets, Report, Requests, Side, Syn,
     TimeLeft, TimeWait,
 };
 use crate::tcp::TimeWaitPolicy;
@@ -48,6 +48,18 @@ pub fn table(report: &Report) -> String {
                 }
             }
         }
+    }
+    for Judged { criterion, value, met } in &report.expect {
+        let verdict = if *met { "met" } else { "MISSED" };
+        let is_time = ["latency", "service", "connect", "close"]
+            .iter()
+            .any(|name| criterion.starts_with(name) && !criterion.contains(".count"));
+        let found = match value {
+            None => "not measured".to_owned(),
+            Some(value) if is_time => human_ns(*value),
+            Some(value) => human(*value),
+        };
+        row(&mut out, "expect", &format!("{criterion}: {found}, {verdict}"));
     }
     out
 }
@@ -235,7 +247,6 @@ pub fn time_wait_rows(of: &TimeWait) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::report::SCHEMA;
     use std::collections::BTreeMap;
 
     fn report(pacing: Pacing) -> Report {
@@ -251,8 +262,6 @@ mod tests {
             max: 3_000_000_000,
         };
         Report {
-            schema: SCHEMA,
-            version: "0".to_owned(),
             command: "client".to_owned(),
             workload: "crr".to_owned(),
             profile: "ring".to_owned(),
@@ -261,17 +270,14 @@ mod tests {
             pacing,
             connections: Connections { opened: 12, per_s: 2.5, ..Connections::default() },
             requests: Requests { completed: 10, per_s: 2.0, not_started: 3 },
-            bytes: Bytes::default(),
             latency: None,
             service: Some(summary),
-            connect: Some(Summary::default()),
             close: None,
             side: Some(Side {
                 drops: BTreeMap::from([("checksum".to_owned(), 1), ("vlan".to_owned(), 0)]),
                 ..Side::default()
             }),
-            client: None,
-            server: None,
+            ..Report::blank()
         }
     }
 

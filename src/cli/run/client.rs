@@ -9,11 +9,11 @@ use super::watch::{Signals, Timing, wait_until, watch};
 use crate::app::Tally;
 use crate::app::workload::{Control, Crr, DRAIN, Load, LoadConfig, Measured, Rr, Workload};
 use crate::cli::Failure;
-use crate::cli::args::{self, Client, Common, LoadArgs, RR_PORT, ShapeArgs};
+use crate::cli::args::{self, Client, CloseArg, Common, LoadArgs, RR_PORT, ShapeArgs};
 use crate::cli::profile::{Kind, Profile};
 use crate::engine::{Config, Error};
 use crate::measure::histogram::Summary;
-use crate::measure::report::{Pacing, Report, SCHEMA};
+use crate::measure::report::{Pacing, Report};
 use crate::net::range::HostRange;
 use crate::port::Port;
 use crate::port::dpdk::LcoreHandle;
@@ -71,14 +71,14 @@ fn run_workload<W: Workload + Send + 'static>(
     let runners = vec![join(handle)?];
 
     let results = Results::of(&runners);
-    let report = Report {
+    let mut report = Report {
         command: "client".to_owned(),
         side: Some(clients.gauges.side(&windows[0], setup.clock.hz(), &port_drops(&runners))),
         ..results.report(common, load, &setup.profile, &clients.gauges, &windows[0])
     };
     drop(runners);
     let told = prompt.end();
-    results.publish(&report, common, load).and(told)
+    results.publish(&mut report, common, load).and(told)
 }
 
 /// The profile of a command; `otherwise` if none is named.
@@ -307,35 +307,35 @@ impl Results {
         let summary = |histogram: &crate::measure::Histogram| -> Option<Summary> {
             Some(histogram.summary())
         };
+        let connections = gauges.connections(window);
+        let asked_for = if load.close == CloseArg::Reset { connections.reset } else { 0 };
         Report {
-            schema: SCHEMA,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            command: String::new(),
             workload: load.workload.name().to_owned(),
             profile: profile.name.clone(),
             cores: common.cores.into(),
             duration_s: window.span.as_secs_f64(),
             pacing: if open { Pacing::Open } else { Pacing::Closed },
-            connections: gauges.connections(window),
+            connections,
             requests: gauges.requests(window, self.not_started),
             bytes: gauges.bytes(window),
             latency: if open { summary(latency) } else { None },
             service: summary(service),
             connect: summary(connect),
             close: summary(close),
+            errors: connections.failed + connections.reset - asked_for,
             side: None,
-            client: None,
-            server: None,
+            ..Report::blank()
         }
     }
 
     /// Writes the results, and says whether the run was one.
     pub fn publish(
         &self,
-        report: &Report,
+        report: &mut Report,
         common: &Common,
         load: &LoadArgs,
     ) -> Result<(), Failure> {
+        let expected = outcome::judge(report, &load.expect);
         outcome::publish(report, common.json.as_deref())?;
         if let Some(path) = load.hgrm.as_deref().filter(|path| *path != Path::new("-")) {
             let open = load.rate.is_some();
@@ -349,9 +349,9 @@ impl Results {
             }
             Some(error) => {
                 eprintln!("lastack: {failed} connections failed, the latest one: {error}");
-                Ok(())
+                expected
             }
-            None => Ok(()),
+            None => expected,
         }
     }
 }

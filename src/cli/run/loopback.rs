@@ -97,7 +97,7 @@ fn run_workload<W: Workload + Send + 'static>(
 
     let hz = setup.clock.hz();
     let results = Results::of(&client_runners);
-    let report = Report {
+    let mut report = Report {
         command: "loopback".to_owned(),
         client: Some(clients.gauges.whole(&windows[0], hz, &port_drops(&client_runners))),
         server: Some(server_gauges.whole(&windows[1], hz, &port_drops(&server_runners))),
@@ -105,7 +105,7 @@ fn run_workload<W: Workload + Send + 'static>(
     };
     drop((client_runners, server_runners));
     let told = prompt.end();
-    results.publish(&report, common, load).and(told)
+    results.publish(&mut report, common, load).and(told)
 }
 
 /// Addresses of the command line: the client's and the server's by turns.

@@ -1,6 +1,7 @@
 //! What is left of a run: files, a table, and whether it succeeded.
 
 use crate::cli::Failure;
+use crate::cli::expect::Criterion;
 use crate::measure::{Histogram, Report, table};
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -24,6 +25,22 @@ pub fn publish(report: &Report, json: Option<&Path>) -> Result<(), Failure> {
         }),
         _ => Ok(()),
     }
+}
+
+/// Compares the report with what is expected of it, and puts down what came of that.
+pub fn judge(report: &mut Report, criteria: &[Criterion]) -> Result<(), Failure> {
+    let result = serde_json::to_value(&*report).map_err(Failure::run)?;
+    report.expect = criteria.iter().map(|criterion| criterion.judge(&result)).collect();
+    let missed: Vec<&str> = report
+        .expect
+        .iter()
+        .filter(|judged| !judged.met)
+        .map(|judged| judged.criterion.as_str())
+        .collect();
+    if missed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Expected(format!("missed: {}", missed.join(", "))))
 }
 
 /// Opens a file that will be written at the end, so that a path that cannot be is an error before

@@ -16,7 +16,7 @@ use crate::app::workload::Responder;
 use crate::cli::Failure;
 use crate::cli::args::{AppName, Server};
 use crate::engine::{App, Limits};
-use crate::measure::report::{Pacing, Report, SCHEMA};
+use crate::measure::report::{Pacing, Report};
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
@@ -77,8 +77,6 @@ fn serve<A: App + Send + 'static>(
 
     let window = &windows[0];
     let report = Report {
-        schema: SCHEMA,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         command: "server".to_owned(),
         workload: arguments.app.name().to_owned(),
         profile: setup.profile.name.clone(),
@@ -93,8 +91,7 @@ fn serve<A: App + Send + 'static>(
         connect: None,
         close: None,
         side: Some(gauges.side(window, setup.clock.hz(), &port_drops(&runners))),
-        client: None,
-        server: None,
+        ..Report::blank()
     };
     drop(runners);
     let told = prompt.end();
