@@ -1,6 +1,10 @@
 //! The program itself, end to end over ring ports: no NIC, no privilege, hugepages only if there are
 //! some.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::serialization::Deserializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use serde_json::Value;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -105,6 +109,50 @@ fn a_criterion_that_is_missed_is_an_exit_status() {
     assert_eq!(report["expect"][0]["met"], true);
     assert_eq!(report["expect"][1]["met"], false);
     assert_eq!(report["expect"][1]["value"].as_f64(), report["service"]["p99"].as_f64());
+}
+
+/// Rates over time stand in the result, in a file of values, and as a log of histograms; together they
+/// say what the whole says.
+#[test]
+fn intervals_add_up_to_the_whole() {
+    let directory = std::env::temp_dir().join(format!("lastack-intervals-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (hlog, csv) = (directory.join("run.hlog"), directory.join("run.csv"));
+    let report = report(&format!(
+        "loopback --workload rr --rate 2k --duration 1100ms --warmup 200ms --stats-period 250ms \
+         --hlog {} --csv {}",
+        hlog.display(),
+        csv.display()
+    ));
+    let (log, values) = (std::fs::read(&hlog).unwrap(), std::fs::read_to_string(&csv).unwrap());
+    std::fs::remove_dir_all(&directory).unwrap();
+
+    let rows = report["intervals"].as_array().unwrap();
+    assert!((4..=5).contains(&rows.len()), "{rows:?}");
+    assert_eq!(values.lines().count(), rows.len() + 1);
+    assert!(values.starts_with("end_s,span_s,connections_per_s"));
+    for row in rows {
+        let rate = row["requests_per_s"].as_f64().unwrap();
+        assert!((500.0..8_000.0).contains(&rate), "{row}");
+    }
+    let (mut counts, mut longest) = ([0, 0], 0);
+    for entry in IntervalLogIterator::new(&log) {
+        let LogEntry::Interval(interval) = entry.expect("the log can be read") else { continue };
+        let octets = STANDARD.decode(interval.encoded_histogram()).unwrap();
+        let read: hdrhistogram::Histogram<u64> =
+            Deserializer::new().deserialize(&mut octets.as_slice()).unwrap();
+        let tag = interval.tag().unwrap();
+        match tag.as_str() {
+            "latency" => counts[0] += read.len(),
+            "service" => {
+                counts[1] += read.len();
+                longest = longest.max(read.max());
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(counts, [count(&report, "/latency/count"), count(&report, "/service/count")]);
+    assert_eq!(longest, count(&report, "/service/max"));
 }
 
 #[test]

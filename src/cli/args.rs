@@ -175,6 +175,12 @@ pub struct LoadArgs {
     /// Write the percentile distribution of the service time (open loop: of the latency)
     #[arg(long, value_name = "FILE")]
     pub hgrm: Option<PathBuf>,
+    /// Write the histograms of each interval as a log that HdrHistogram's tools read
+    #[arg(long, value_name = "FILE")]
+    pub hlog: Option<PathBuf>,
+    /// Write the rates and percentiles of each interval as comma-separated values
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
     /// What is expected of the result, such as 'latency.p99<200us' or 'errors==0': a figure of the JSON
     /// result, <, <=, ==, !=, >= or >, and a bound; repeatable. Exit status 3 if one is missed
     #[arg(long, value_name = "EXPR")]

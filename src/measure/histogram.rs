@@ -28,7 +28,7 @@ const STEPS_PER_HALF: u32 = 5;
 /// assert!((499_000..=501_000).contains(&summary.p50));
 /// ```
 #[derive(Clone, Debug)]
-pub struct Histogram(Hdr<u64>);
+pub struct Histogram(pub(super) Hdr<u64>);
 
 impl Histogram {
     /// An empty histogram. All its memory (about 270 kB, touched as it is used) is reserved here.
@@ -51,6 +51,11 @@ impl Histogram {
     /// Adds all that `other` counted.
     pub fn merge(&mut self, other: &Histogram) {
         self.0.add(&other.0).expect("all histograms have the same bounds");
+    }
+
+    /// Forgets all that was recorded.
+    pub fn clear(&mut self) {
+        self.0.reset();
     }
 
     /// How many values were recorded.

@@ -5,9 +5,12 @@
 //! the object of `--json`, and the tables of [`table`] made from it.
 
 pub mod histogram;
+pub mod hlog;
+pub mod interval;
 pub mod rate;
 pub mod report;
 pub mod table;
 
 pub use histogram::{Histogram, Summary};
+pub use interval::Interval;
 pub use report::Report;

@@ -9,6 +9,7 @@
 //! that moment is still waited for and recorded, else the slowest would be missing.
 
 use super::histogram::Summary;
+use super::interval::Interval;
 use super::rate::{Totals, per_second, ratio};
 use crate::tcp::{SynCookies, TimeWaitPolicy};
 use core::time::Duration;
@@ -58,6 +59,9 @@ pub struct Report {
     /// What was expected of the result.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expect: Vec<Judged>,
+    /// What the client did from one periodic line to the next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intervals: Vec<Interval>,
     /// What the engines of the only side did (commands `server` and `client`).
     #[serde(flatten)]
     pub side: Option<Side>,
@@ -90,6 +94,7 @@ impl Report {
             close: Some(Summary::default()),
             errors: 0,
             expect: Vec::new(),
+            intervals: Vec::new(),
             side: Some(Side::default()),
             client: None,
             server: None,

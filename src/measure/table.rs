@@ -1,6 +1,7 @@
 //! Reports for people: a table at the end, a line now and then.
 
 use super::histogram::{Summary, human_ns};
+use super::interval::Interval;
 use super::rate::{Totals, human, per_second};
 use super::report::{
     Bytes, Connections, Cycles, Judged, LoopbackSide, Pacing, Packets, Report, Requests, Side, Syn,
@@ -64,18 +65,24 @@ pub fn table(report: &Report) -> String {
     out
 }
 
-/// The line that tells, every so often, what happened since the last one.
+/// The line that tells, every so often, what happened since the last one, and how late, if that is
+/// recorded.
 pub fn periodic(
     at: Duration,
     side: &str,
     window: &Totals,
     span: Duration,
     open_now: u64,
+    times: Option<&Interval>,
 ) -> String {
     let rate = |amount| human(per_second(amount, span));
     let megabits = |octets: u64| per_second(octets * 8, span) / 1e6;
+    let late = times.filter(|times| times.count > 0).map_or_else(String::new, |times| {
+        let [p50, p99] = [times.p50, times.p99].map(|nanos| human_ns(nanos as f64));
+        format!("  p50 {p50:>9}  p99 {p99:>9}")
+    });
     format!(
-        "{:7.1} s {side:<6} conn/s {:>8}  req/s {:>8}  open {:>7}  rx {:>8} pps {:>8.1} Mbit/s  tx {:>8} pps {:>8.1} Mbit/s  retrans {}  busy {:.0} %",
+        "{:7.1} s {side:<6} conn/s {:>8}  req/s {:>8}  open {:>7}  rx {:>8} pps {:>8.1} Mbit/s  tx {:>8} pps {:>8.1} Mbit/s  retrans {:>5}  busy {:>3.0} %{late}",
         at.as_secs_f64(),
         rate(window.connections),
         rate(window.requests),
@@ -318,9 +325,19 @@ mod tests {
             total_cycles: 2,
             ..Totals::default()
         };
-        let text =
-            periodic(Duration::from_secs(3), "client", &window, Duration::from_millis(500), 4);
+        let text = periodic(
+            Duration::from_secs(3),
+            "client",
+            &window,
+            Duration::from_millis(500),
+            4,
+            None,
+        );
         assert!(text.contains("req/s   1.00 M"), "{text}");
-        assert!(text.contains("20.0 Mbit/s") && text.contains("busy 50 %"), "{text}");
+        assert!(text.contains("20.0 Mbit/s") && text.ends_with("busy  50 %"), "{text}");
+        let times = Interval { count: 9, p50: 1_500, p99: 2_000_000, ..Interval::default() };
+        let span = Duration::from_millis(500);
+        let text = periodic(Duration::from_secs(3), "client", &window, span, 4, Some(&times));
+        assert!(text.ends_with("busy  50 %  p50   1.50 us  p99   2.00 ms"), "{text}");
     }
 }

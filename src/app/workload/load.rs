@@ -10,6 +10,7 @@ use crate::time::Instant;
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
+use crossbeam_queue::ArrayQueue;
 use std::sync::Arc;
 
 /// How long what is under way may go on after the stop: enough for a few retransmission time-outs
@@ -64,10 +65,26 @@ pub struct LoadConfig {
 }
 
 /// The switches between a workload and whoever runs it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Control {
     stop: AtomicBool,
     finished: AtomicBool,
+    /// Somebody wants what was recorded, and has left something to go on recording in.
+    wanted: AtomicBool,
+    spare: ArrayQueue<Box<Measured>>,
+    recorded: ArrayQueue<Box<Measured>>,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Control {
+            stop: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
+            wanted: AtomicBool::new(false),
+            spare: ArrayQueue::new(1),
+            recorded: ArrayQueue::new(1),
+        }
+    }
 }
 
 impl Control {
@@ -79,6 +96,19 @@ impl Control {
     /// Has it come to its end? Then no connection is left.
     pub fn is_finished(&self) -> bool {
         self.finished.load(Ordering::Acquire)
+    }
+
+    /// Asks for what was recorded since the last time; the workload goes on in `empty`, which comes
+    /// back if it was asked before and has not answered.
+    pub fn ask(&self, empty: Box<Measured>) -> Option<Box<Measured>> {
+        let refused = self.spare.push(empty).err();
+        self.wanted.store(true, Ordering::Release);
+        refused
+    }
+
+    /// What was asked for, once it is there.
+    pub fn answer(&self) -> Option<Box<Measured>> {
+        self.recorded.pop()
     }
 }
 
@@ -96,6 +126,12 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Forgets all that was recorded.
+    pub fn clear(&mut self) {
+        let Measured { latency, service, connect, close } = self;
+        [latency, service, connect, close].into_iter().for_each(Histogram::clear);
+    }
+
     /// Adds what another client recorded.
     pub fn merge(&mut self, other: &Measured) {
         let Measured { latency, service, connect, close } = other;
@@ -125,7 +161,7 @@ pub struct Load {
     /// What it counts for everyone to read.
     pub tally: Arc<Tally>,
     control: Arc<Control>,
-    measured: Measured,
+    measured: Box<Measured>,
     schedule: Option<Schedule>,
     record_from: Instant,
     started: bool,
@@ -143,7 +179,7 @@ impl Load {
             config,
             tally,
             control,
-            measured: Measured::default(),
+            measured: Box::default(),
             schedule: None,
             record_from: Instant::ZERO,
             started: false,
@@ -161,6 +197,9 @@ impl Load {
         if !self.started {
             self.start(now);
         }
+        if self.control.wanted.load(Ordering::Acquire) {
+            self.hand_over();
+        }
         if let Some(until) = self.drain_until {
             if self.tally.open_now.get() == 0 {
                 self.control.finished.store(true, Ordering::Release);
@@ -173,6 +212,20 @@ impl Load {
             return Stage::Draining;
         }
         Stage::Running
+    }
+
+    /// Gives away what was recorded, and goes on with what is empty.
+    #[cold]
+    fn hand_over(&mut self) {
+        if self.control.recorded.is_full() {
+            return; // the last answer has not been taken yet
+        }
+        self.control.wanted.store(false, Ordering::Relaxed);
+        if let Some(spare) = self.control.spare.pop() {
+            let recorded = core::mem::replace(&mut self.measured, spare);
+            let given = self.control.recorded.push(recorded);
+            debug_assert!(given.is_ok(), "there was room");
+        }
     }
 
     #[cold]
@@ -306,7 +359,7 @@ impl Load {
         self.not_started
     }
 
-    /// The histograms.
+    /// The histograms, without what was [asked for](Control::ask) and given away.
     pub fn measured(&self) -> &Measured {
         &self.measured
     }
@@ -335,6 +388,29 @@ mod tests {
 
     const fn at(millis: u64) -> Instant {
         Instant::from_millis(millis)
+    }
+
+    #[test]
+    fn what_was_recorded_is_handed_over_and_nothing_is_lost() {
+        let (mut load, control) = load(None);
+        let answered = |load: &mut Load, at_ms| {
+            load.answered(at(at_ms), at(at_ms), at(at_ms + 1));
+        };
+        load.tick(at(0));
+        answered(&mut load, 20);
+        assert!(control.ask(Box::default()).is_none() && control.answer().is_none());
+        load.tick(at(30));
+        answered(&mut load, 31);
+        answered(&mut load, 32);
+        // asked again before the first answer was taken: it stays, and so does what came since
+        assert!(control.ask(Box::default()).is_none());
+        load.tick(at(40));
+        assert!(control.ask(Box::default()).is_some(), "one question at a time");
+        let first = control.answer().unwrap();
+        assert_eq!(first.service.count(), 1);
+        load.tick(at(50));
+        let second = control.answer().unwrap();
+        assert_eq!((second.service.count(), load.measured().service.count()), (2, 0));
     }
 
     #[test]

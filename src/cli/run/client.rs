@@ -3,6 +3,7 @@
 use super::engines::{self, Gauges, OnPort};
 use super::outcome;
 use super::prompt::{Prompt, Script};
+use super::readings::Readings;
 use super::setup::{self, Plug, Setup, Wait};
 use super::side::{SideGauges, Window};
 use super::watch::{Signals, Timing, wait_until, watch};
@@ -12,6 +13,7 @@ use crate::cli::Failure;
 use crate::cli::args::{self, Client, CloseArg, Common, LoadArgs, RR_PORT, ShapeArgs};
 use crate::cli::profile::{Kind, Profile};
 use crate::engine::{Config, Error};
+use crate::measure::Interval;
 use crate::measure::histogram::Summary;
 use crate::measure::report::{Pacing, Report};
 use crate::net::range::HostRange;
@@ -23,6 +25,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// How much longer than its drain a workload may take to say that it has finished.
 const GRACE: Duration = Duration::from_secs(2);
@@ -65,12 +68,14 @@ fn run_workload<W: Workload + Send + 'static>(
     let timing = timing(common, common.duration_of_client());
     let prompt = Prompt::start(script, &[&clients.gauges]);
     let ended = || down.rang() || prompt.wants_to_end();
-    let windows = watch(&timing, &signals, &[&clients.gauges], ended);
+    let mut readings = Readings::of(&clients.controls, common, load)?;
+    let began = Instant::now();
+    let windows = watch(&timing, &signals, &[&clients.gauges], &mut readings, ended);
     clients.stop(&down);
     halt.store(true, Ordering::Relaxed);
     let runners = vec![join(handle)?];
 
-    let results = Results::of(&runners);
+    let results = Results::of(&runners, readings, began.elapsed())?;
     let mut report = Report {
         command: "client".to_owned(),
         side: Some(clients.gauges.side(&windows[0], setup.clock.hz(), &port_drops(&runners))),
@@ -109,6 +114,7 @@ pub fn check_device(common: &Common, profile: &Profile) -> Result<(), Failure> {
 /// Are the files of the results such that they can be written?
 pub fn check_outputs(common: &Common, load: &LoadArgs) -> Result<(), Failure> {
     outcome::check_writable("--json", common.json.as_deref())?;
+    outcome::check_writable("--csv", load.csv.as_deref())?;
     outcome::check_writable("--hgrm", load.hgrm.as_deref())
 }
 
@@ -174,7 +180,8 @@ pub struct Clients<W> {
     pub runners: Vec<OnPort<W>>,
     /// What they count.
     pub gauges: SideGauges,
-    controls: Vec<Arc<Control>>,
+    /// The switches of their workloads.
+    pub controls: Vec<Arc<Control>>,
 }
 
 impl<W: Workload + Send + 'static> Clients<W> {
@@ -277,20 +284,26 @@ pub fn port_drops<A: crate::engine::App>(runners: &[OnPort<A>]) -> BTreeMap<Stri
 /// What the workloads of all engines measured.
 pub struct Results {
     measured: Measured,
+    intervals: Vec<Interval>,
     not_started: u64,
     trouble: Option<Error>,
 }
 
 impl Results {
-    /// Collects it.
-    pub fn of<W: Workload>(runners: &[OnPort<W>]) -> Self {
-        let mut results = Results { measured: Measured::default(), not_started: 0, trouble: None };
+    /// Collects it: what `readings` had taken before, and what the engines still have.
+    pub fn of<W: Workload>(
+        runners: &[OnPort<W>],
+        readings: Readings,
+        run: Duration,
+    ) -> Result<Self, Failure> {
+        let (mut left, mut not_started, mut trouble) = (Measured::default(), 0, None);
         for load in runners.iter().map(|runner| runner.engine().app().load()) {
-            results.measured.merge(load.measured());
-            results.not_started += load.not_started();
-            results.trouble = results.trouble.or(load.trouble());
+            left.merge(load.measured());
+            not_started += load.not_started();
+            trouble = trouble.or(load.trouble());
         }
-        results
+        let (measured, intervals) = readings.finish(&left, run)?;
+        Ok(Results { measured, intervals, not_started, trouble })
     }
 
     /// The part of a report that is the client's.
@@ -322,6 +335,7 @@ impl Results {
             service: summary(service),
             connect: summary(connect),
             close: summary(close),
+            intervals: self.intervals.clone(),
             errors: connections.failed + connections.reset - asked_for,
             side: None,
             ..Report::blank()
@@ -341,6 +355,9 @@ impl Results {
             let open = load.rate.is_some();
             let Measured { latency, service, .. } = &self.measured;
             outcome::write_hgrm(path, if open { latency } else { service })?;
+        }
+        if let Some(path) = &load.csv {
+            outcome::write_csv(path, &self.intervals)?;
         }
         let failed = report.connections.failed;
         match self.trouble {

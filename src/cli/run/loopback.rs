@@ -6,6 +6,7 @@ use super::client::{
 };
 use super::engines::{self, Gauges, OnPort};
 use super::prompt::{Prompt, Script};
+use super::readings::Readings;
 use super::setup::{self, Plug, Setup};
 use super::side::SideGauges;
 use super::watch::{Signals, wait_until, watch};
@@ -23,6 +24,7 @@ use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// How long the server's side may take to see the end of what the client's side has ended.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -87,7 +89,10 @@ fn run_workload<W: Workload + Send + 'static>(
     let timing = timing(common, common.duration_of_client());
     let sides = [&clients.gauges, &server_gauges];
     let prompt = Prompt::start(script, &sides);
-    let windows = watch(&timing, &signals, &sides, || down.rang() || prompt.wants_to_end());
+    let mut readings = Readings::of(&clients.controls, common, load)?;
+    let began = Instant::now();
+    let ended = || down.rang() || prompt.wants_to_end();
+    let windows = watch(&timing, &signals, &sides, &mut readings, ended);
     clients.stop(&down);
     wait_until(SETTLE, || down.rang() || server_gauges.open_now() == 0);
     for halt in &halts {
@@ -96,7 +101,7 @@ fn run_workload<W: Workload + Send + 'static>(
     let (client_runners, server_runners) = running.join()?;
 
     let hz = setup.clock.hz();
-    let results = Results::of(&client_runners);
+    let results = Results::of(&client_runners, readings, began.elapsed())?;
     let mut report = Report {
         command: "loopback".to_owned(),
         client: Some(clients.gauges.whole(&windows[0], hz, &port_drops(&client_runners))),

@@ -14,6 +14,7 @@ mod engines;
 mod loopback;
 mod outcome;
 mod prompt;
+mod readings;
 mod server;
 mod setup;
 mod show;

@@ -2,7 +2,7 @@
 
 use crate::cli::Failure;
 use crate::cli::expect::Criterion;
-use crate::measure::{Histogram, Report, table};
+use crate::measure::{Histogram, Interval, Report, interval, table};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -46,13 +46,27 @@ pub fn judge(report: &mut Report, criteria: &[Criterion]) -> Result<(), Failure>
 /// Opens a file that will be written at the end, so that a path that cannot be is an error before
 /// the run.
 pub fn check_writable(option: &str, path: Option<&Path>) -> Result<(), Failure> {
-    match path.filter(|path| *path != Path::new("-")).map(File::create) {
-        Some(Err(error)) => {
-            let path = path.unwrap_or(Path::new("")).display();
-            Err(Failure::Arguments(format!("{option} {path}: cannot be written: {error}")))
-        }
-        _ => Ok(()),
-    }
+    created(option, path.filter(|path| *path != Path::new("-"))).map(drop)
+}
+
+/// Makes a file that is asked for.
+pub fn created(option: &str, path: Option<&Path>) -> Result<Option<File>, Failure> {
+    let Some(path) = path else { return Ok(None) };
+    File::create(path).map(Some).map_err(|error| {
+        Failure::Arguments(format!("{option} {}: cannot be written: {error}", path.display()))
+    })
+}
+
+/// Writes the rates of each interval.
+pub fn write_csv(path: &Path, rows: &[Interval]) -> Result<(), Failure> {
+    let written = File::create(path).and_then(|file| {
+        let mut file = BufWriter::new(file);
+        interval::write_csv(rows, &mut file)?;
+        file.flush()
+    });
+    written.map_err(|error| {
+        Failure::Run(format!("--csv {}: cannot be written: {error}", path.display()))
+    })
 }
 
 /// Writes a percentile distribution.

@@ -4,6 +4,7 @@ use super::client::{Alarm, check_device, join, launch, port_drops, profile, timi
 use super::engines::{self, Gauges};
 use super::outcome;
 use super::prompt::{Prompt, Script};
+use super::readings::Readings;
 use super::setup::{self, Setup, Wait};
 use super::side::SideGauges;
 use super::watch::{Signals, watch};
@@ -71,7 +72,9 @@ fn serve<A: App + Send + 'static>(
     })?;
     let timing = timing(common, common.duration);
     let prompt = Prompt::start(script, &[&gauges]);
-    let windows = watch(&timing, &signals, &[&gauges], || down.rang() || prompt.wants_to_end());
+    let mut readings = Readings::none(timing.period);
+    let ended = || down.rang() || prompt.wants_to_end();
+    let windows = watch(&timing, &signals, &[&gauges], &mut readings, ended);
     halt.store(true, Ordering::Relaxed);
     let runners = [join(handle)?];
 

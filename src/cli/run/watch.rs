@@ -1,6 +1,7 @@
 //! The calling thread of a run: waits, tells what happens, and notes when the measured window began
 //! and ended.
 
+use super::readings::Readings;
 use super::side::{SideGauges, Window};
 use crate::cli::Failure;
 use crate::measure::rate::Totals;
@@ -48,12 +49,13 @@ pub struct Timing {
     pub period: Duration,
 }
 
-/// Watches sides until the time is over, there is a signal, or `ended_early` says so. Returns the
-/// measured window of each side.
+/// Watches sides until the time is over, there is a signal, or `ended_early` says so; the first one is
+/// that of `readings`. Returns the measured window of each side.
 pub fn watch(
     timing: &Timing,
     signals: &Signals,
     sides: &[&SideGauges],
+    readings: &mut Readings,
     mut ended_early: impl FnMut() -> bool,
 ) -> Vec<Window> {
     let began = Instant::now();
@@ -68,11 +70,15 @@ pub fn watch(
             warm = true;
             base = (now, read());
         }
-        if !timing.period.is_zero() && now - last.0 >= timing.period {
-            let totals = read();
-            for ((side, now_at), before) in sides.iter().zip(&totals).zip(&last.1) {
-                let window = now_at.since(before);
-                eprintln!("{}", periodic(run, side.name, &window, now - last.0, side.open_now()));
+        if !readings.period.is_zero() && now - last.0 >= readings.period {
+            let (totals, span) = (read(), now - last.0);
+            for (place, side) in sides.iter().enumerate() {
+                let window = totals[place].since(&last.1[place]);
+                let row = if place == 0 { readings.row(run, span, &window, side) } else { None };
+                if !timing.period.is_zero() {
+                    let open = side.open_now();
+                    eprintln!("{}", periodic(run, side.name, &window, span, open, row.as_ref()));
+                }
             }
             last = (now, totals);
         }
@@ -86,6 +92,10 @@ pub fn watch(
         std::thread::park_timeout(left.min(TICK));
     }
     let (end, totals) = (Instant::now(), read());
+    let rest = end - last.0;
+    if !readings.period.is_zero() && rest >= readings.period / 2 {
+        readings.row(end - began, rest, &totals[0].since(&last.1[0]), sides[0]);
+    }
     totals
         .iter()
         .zip(&base.1)

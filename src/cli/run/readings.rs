@@ -1,0 +1,164 @@
+//! What clients record, taken from them now and then while they run: rates over time, and logs of
+//! histograms.
+
+use super::outcome::created;
+use super::side::SideGauges;
+use crate::app::workload::{Control, Measured};
+use crate::cli::Failure;
+use crate::cli::args::{Common, LoadArgs};
+use crate::measure::hlog::HLog;
+use crate::measure::interval::Interval;
+use crate::measure::rate::Totals;
+use core::time::Duration;
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+/// How long an engine may take to answer; a poll is a few microseconds as a rule. What comes later
+/// counts in the next interval.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// Time between rows if there are no periodic lines.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// What was taken from the clients so far.
+pub struct Readings {
+    controls: Vec<Arc<Control>>,
+    open_loop: bool,
+    /// Time between rows.
+    pub period: Duration,
+    /// Empty ones, to be given for full ones.
+    #[expect(clippy::vec_box, reason = "boxes go to the engines and come back")]
+    spare: Vec<Box<Measured>>,
+    /// Since the last row.
+    recent: Measured,
+    whole: Measured,
+    rows: Vec<Interval>,
+    hlog: Option<HLog<BufWriter<File>>>,
+    trouble: Option<io::Error>,
+}
+
+impl Readings {
+    /// Of a side that records nothing.
+    pub fn none(period: Duration) -> Self {
+        Readings {
+            controls: Vec::new(),
+            open_loop: false,
+            period,
+            spare: Vec::new(),
+            recent: Measured::default(),
+            whole: Measured::default(),
+            rows: Vec::new(),
+            hlog: None,
+            trouble: None,
+        }
+    }
+
+    /// Of these clients, from now on.
+    pub fn of(
+        controls: &[Arc<Control>],
+        common: &Common,
+        load: &LoadArgs,
+    ) -> Result<Self, Failure> {
+        let wanted = load.hlog.is_some() || load.csv.is_some();
+        let period = match common.stats_period() {
+            none if none.is_zero() && wanted => PERIOD,
+            period => period,
+        };
+        let begin = |file| HLog::begin(BufWriter::new(file), SystemTime::now());
+        let hlog = created("--hlog", load.hlog.as_deref())?.map(begin).transpose();
+        Ok(Readings {
+            controls: controls.to_vec(),
+            open_loop: load.rate.is_some(),
+            spare: controls.iter().map(|_| Box::default()).collect(),
+            hlog: hlog.map_err(|error| Failure::Run(format!("--hlog: {error}")))?,
+            ..Readings::none(period)
+        })
+    }
+
+    /// Ends an interval of `span` at `end`, in which the client did what `done` says. Returns its row,
+    /// or `None` if nothing is recorded.
+    pub fn row(
+        &mut self,
+        end: Duration,
+        span: Duration,
+        done: &Totals,
+        side: &SideGauges,
+    ) -> Option<Interval> {
+        if self.controls.is_empty() {
+            return None;
+        }
+        self.take();
+        let Measured { latency, service, .. } = &self.recent;
+        let times = if self.open_loop { latency } else { service }.summary();
+        let row = Interval::of(end, span, done, side.open_now(), &times);
+        self.rows.push(row);
+        self.end_interval(end, span);
+        Some(row)
+    }
+
+    /// Takes what the engines have recorded since the last time.
+    fn take(&mut self) {
+        let Readings { controls, spare, recent, .. } = self;
+        let mut collect = |control: &Control, spare: &mut Vec<Box<Measured>>| {
+            let Some(mut recorded) = control.answer() else { return false };
+            recent.merge(&recorded);
+            recorded.clear();
+            spare.push(recorded);
+            true
+        };
+        for control in controls.iter() {
+            collect(control, spare); // an answer that came late
+            if let Some(empty) = spare.pop() {
+                spare.extend(control.ask(empty));
+            }
+        }
+        let until = Instant::now() + PATIENCE;
+        let mut waiting: Vec<&Arc<Control>> = controls.iter().collect();
+        while !waiting.is_empty() && Instant::now() < until {
+            waiting.retain(|control| !collect(control, spare));
+            std::thread::park_timeout(Duration::from_micros(100));
+        }
+    }
+
+    fn end_interval(&mut self, end: Duration, span: Duration) {
+        if let Some(hlog) = &mut self.hlog {
+            let start = end.saturating_sub(span);
+            let Measured { latency, service, connect, close } = &self.recent;
+            let written = [
+                ("latency", latency),
+                ("service", service),
+                ("connect", connect),
+                ("close", close),
+            ]
+            .into_iter()
+            .filter(|(_, histogram)| histogram.count() > 0)
+            .try_for_each(|(tag, histogram)| hlog.write(tag, start, span, histogram));
+            self.trouble = self.trouble.take().or(written.err());
+        }
+        self.whole.merge(&self.recent);
+        self.recent.clear();
+    }
+
+    /// The end: adds what the engines have `left`, which stopped `end` after the beginning. What was
+    /// recorded in all, and the rows.
+    pub fn finish(
+        mut self,
+        left: &Measured,
+        end: Duration,
+    ) -> Result<(Measured, Vec<Interval>), Failure> {
+        for control in &self.controls {
+            if let Some(late) = control.answer() {
+                self.recent.merge(&late);
+            }
+        }
+        self.recent.merge(left);
+        let last = Duration::from_secs_f64(self.rows.last().map_or(0.0, |row| row.end_s));
+        self.end_interval(end, end.saturating_sub(last));
+        let flushed = self.hlog.as_mut().map_or(Ok(()), HLog::flush);
+        match self.trouble.or(flushed.err()) {
+            Some(error) => Err(Failure::Run(format!("--hlog: cannot be written: {error}"))),
+            None => Ok((self.whole, self.rows)),
+        }
+    }
+}
