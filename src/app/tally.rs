@@ -24,6 +24,8 @@ pub struct Tally {
     pub peak: Counter,
     /// Requests answered to the last octet.
     pub requests: Counter,
+    /// Those of them whose answer says that something is wrong (an HTTP status of 400 or above).
+    pub refused: Counter,
     /// Payload octets handed to TCP.
     pub bytes_sent: Counter,
     /// Payload octets taken from TCP.

@@ -346,6 +346,14 @@ impl Load {
         }
     }
 
+    /// Was that the response that was asked for?
+    #[inline]
+    pub fn judged(&mut self, good: bool) {
+        if !good {
+            self.tally.refused.bump();
+        }
+    }
+
     /// A connection that we began to close at `began` reached its final state.
     #[inline]
     pub fn closed(&mut self, began: Instant, now: Instant) {

@@ -15,6 +15,7 @@
 //! connections are closed in an orderly way, and what is left after [`DRAIN`] is aborted.
 
 mod crr;
+pub mod dialogue;
 mod load;
 mod responder;
 mod rr;
@@ -23,7 +24,7 @@ mod schedule;
 pub use crr::Crr;
 pub use load::{CloseBy, Control, DRAIN, Load, LoadConfig, Measured, Shape, Stage};
 pub use responder::Responder;
-pub use rr::Rr;
+pub use rr::{Rr, Standing};
 pub use schedule::{Arrival, Schedule};
 
 use crate::engine::App;

@@ -1,11 +1,12 @@
-//! Requests and responses over connections that stay.
+//! Requests and responses over connections that stay, in any [`Dialogue`].
 //!
 //! Each connection has a *seat* for its life, numbered from 0 and attached to it as its user value.
 //! The seat remembers when the requests under way were due and sent, in a ring as long as the
 //! pipeline is deep.
 
+use super::Workload;
+use super::dialogue::{Answer, Dialogue, Fixed};
 use super::load::{CloseBy, Load, LoadConfig, Stage};
-use super::{End, Workload, send_filler};
 use crate::app::no_delay;
 use crate::app::tally::Ending;
 use crate::engine::{App, ConnId, Io, Stack};
@@ -44,8 +45,8 @@ struct Sent {
     sent: Instant,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Seat {
+#[derive(Debug, Default)]
+struct Seat<R> {
     step: Step,
     conn: Option<ConnId>,
     since: Instant,
@@ -54,8 +55,8 @@ struct Seat {
     /// Requests under way, and where in the ring the oldest is.
     under_way: u16,
     oldest: u16,
-    /// Octets of the response that is arriving, still to come.
-    awaited: u32,
+    /// What has arrived of a response.
+    reading: R,
     /// Octets of requests still to be sent.
     unsent: u64,
     /// On the list of seats with a free place in their pipeline.
@@ -64,26 +65,24 @@ struct Seat {
 
 /// All seats with their rings.
 #[derive(Debug)]
-struct Seats {
-    seats: Vec<Seat>,
+struct Seats<D: Dialogue> {
+    seats: Vec<Seat<D::Reading>>,
     rings: Vec<Sent>,
     depth: u16,
     /// Requests of one connection.
     limit: u32,
-    request_size: u32,
-    response_size: u32,
+    dialogue: D,
 }
 
-impl Seats {
+impl<D: Dialogue> Seats<D> {
     fn new(config: &LoadConfig) -> Self {
         let count = config.connections as usize;
         Seats {
-            seats: vec![Seat::default(); count],
+            seats: core::iter::repeat_with(Seat::default).take(count).collect(),
             rings: vec![Sent::default(); count * usize::from(config.pipeline)],
             depth: config.pipeline,
             limit: config.requests_per_connection.unwrap_or(u32::MAX),
-            request_size: config.shape.request_size,
-            response_size: config.shape.response_size,
+            dialogue: D::new(config),
         }
     }
 
@@ -93,7 +92,6 @@ impl Seats {
             step: Step::Connecting,
             conn: Some(conn),
             since: now,
-            awaited: self.response_size,
             listed,
             ..Seat::default()
         };
@@ -114,31 +112,50 @@ impl Seats {
             Sent { intended, sent: now };
         seat.under_way += 1;
         seat.begun = seat.begun.saturating_add(1);
-        seat.unsent += u64::from(self.request_size);
+        seat.unsent += u64::from(self.dialogue.request_len(seat.begun >= self.limit));
     }
 
-    /// Takes octets of responses and hands out each request that they complete. `false` says that
-    /// there were more octets than requests under way to answer.
+    /// Offers what is still to be sent; returns how much was taken.
     #[inline]
-    fn arrive(&mut self, number: usize, octets: usize, mut answered: impl FnMut(Sent)) -> bool {
+    fn send(&mut self, number: usize, write: impl FnMut(&[u8]) -> usize) -> u64 {
         let seat = &mut self.seats[number];
-        let mut octets = octets;
-        while octets > 0 {
-            if seat.under_way == 0 {
-                return false;
+        let before = seat.unsent;
+        // with its last request begun, what is to be sent ends with that
+        seat.unsent = self.dialogue.send(before, seat.begun >= self.limit, write);
+        before - seat.unsent
+    }
+
+    /// Takes octets of responses and hands out each request that they complete, and its answer. `false`
+    /// says that they were not what was agreed on.
+    #[inline]
+    fn arrive(
+        &mut self,
+        number: usize,
+        data: &[u8],
+        mut answered: impl FnMut(Sent, Answer),
+    ) -> bool {
+        let (depth, limit) = (self.depth, self.limit);
+        let ring = &self.rings[number * usize::from(depth)..][..usize::from(depth)];
+        let Seat { reading, oldest, under_way, begun, .. } = &mut self.seats[number];
+        self.dialogue.read(reading, data, *under_way, |answer| {
+            answered(ring[usize::from(*oldest)], answer);
+            *oldest = if *oldest + 1 == depth { 0 } else { *oldest + 1 };
+            *under_way -= 1;
+            if answer.last {
+                *begun = limit; // no more will be answered
             }
-            let part = octets.min(seat.awaited as usize);
-            octets -= part;
-            seat.awaited -= part as u32;
-            if seat.awaited == 0 {
-                let ring = number * usize::from(self.depth);
-                answered(self.rings[ring + usize::from(seat.oldest)]);
-                seat.oldest = if seat.oldest + 1 == self.depth { 0 } else { seat.oldest + 1 };
-                seat.under_way -= 1;
-                seat.awaited = self.response_size;
-            }
-        }
-        true
+        })
+    }
+
+    /// The server has closed: the request that this completes, if it does.
+    fn ended(&mut self, number: usize) -> Option<(Sent, Answer)> {
+        let Seat { reading, oldest, under_way, begun, .. } = &mut self.seats[number];
+        let answer = self.dialogue.ended(reading).filter(|_| *under_way > 0)?;
+        let sent = self.rings[number * usize::from(self.depth) + usize::from(*oldest)];
+        *oldest = (*oldest + 1) % self.depth;
+        *under_way -= 1;
+        *begun = self.limit;
+        Some((sent, answer))
     }
 
     /// Has the connection made all its requests and had all answers?
@@ -148,11 +165,14 @@ impl Seats {
     }
 }
 
-/// The workload.
+/// The workload `rr`.
+pub type Rr = Standing<Fixed>;
+
+/// Requests and responses over connections that stay.
 #[derive(Debug)]
-pub struct Rr {
+pub struct Standing<D: Dialogue> {
     load: Load,
-    seats: Seats,
+    seats: Seats<D>,
     /// Seats that nobody has.
     empty: Vec<u32>,
     /// Seats that may have a place in their pipeline, for an open loop.
@@ -161,7 +181,7 @@ pub struct Rr {
     sweep: usize,
 }
 
-impl Rr {
+impl<D: Dialogue> Standing<D> {
     /// Opens connections until there are as many as asked for.
     fn connect(&mut self, stack: &mut Stack, now: Instant) {
         for _ in 0..CONNECTIONS_PER_POLL {
@@ -208,13 +228,8 @@ impl Rr {
 
     #[inline]
     fn send(&mut self, number: usize, write: impl FnMut(&[u8]) -> usize) {
-        let seat = &mut self.seats.seats[number];
-        let before = seat.unsent;
-        // With its last request begun, the last octet to be sent is that of the last request.
-        let last = seat.begun >= self.seats.limit && self.load.config.close == CloseBy::Server;
-        let end = if last { End::Last } else { End::Plain };
-        seat.unsent = send_filler(before, end, write);
-        self.load.tally.bytes_sent.add(before - seat.unsent);
+        let taken = self.seats.send(number, write);
+        self.load.tally.bytes_sent.add(taken);
     }
 
     /// Fills the pipeline (closed loop), or offers its places to the schedule (open loop).
@@ -264,10 +279,10 @@ impl Rr {
     }
 }
 
-impl Workload for Rr {
+impl<D: Dialogue> Workload for Standing<D> {
     fn new(load: Load, _max_connections: u32) -> Self {
         let connections = load.config.connections;
-        Rr {
+        Standing {
             seats: Seats::new(&load.config),
             empty: (0..connections).rev().collect(),
             places: VecDeque::with_capacity(connections as usize),
@@ -281,7 +296,7 @@ impl Workload for Rr {
     }
 }
 
-impl App for Rr {
+impl<D: Dialogue> App for Standing<D> {
     fn on_poll(&mut self, stack: &mut Stack) {
         let now = stack.now();
         match self.load.tick(now) {
@@ -321,8 +336,9 @@ impl App for Rr {
         let (number, now) = (io.user() as usize, io.now());
         self.load.tally.bytes_received.add(data.len() as u64);
         let load = &mut self.load;
-        let agreed = self.seats.arrive(number, data.len(), |request| {
+        let agreed = self.seats.arrive(number, data, |request, answer| {
             load.answered(request.intended, request.sent, now);
+            load.judged(answer.good);
         });
         if !agreed {
             self.seats.seats[number].step = Step::Astray;
@@ -343,9 +359,17 @@ impl App for Rr {
     }
 
     fn on_peer_closed(&mut self, io: &mut Io<'_>) {
-        let seat = &mut self.seats.seats[io.user() as usize];
+        let (number, now) = (io.user() as usize, io.now());
+        if let Some((request, answer)) = self.seats.ended(number) {
+            self.load.answered(request.intended, request.sent, now);
+            self.load.judged(answer.good);
+            if self.seats.is_done(number) {
+                self.seats.seats[number].step = Step::Answered;
+            }
+        }
+        let seat = &mut self.seats.seats[number];
         match seat.step {
-            Step::Answered => (seat.step, seat.since) = (Step::Closing, io.now()),
+            Step::Answered => (seat.step, seat.since) = (Step::Closing, now),
             Step::Closing => return,
             _ => seat.step = Step::Astray,
         }
@@ -380,7 +404,7 @@ mod tests {
     use core::time::Duration;
     use proptest::prelude::*;
 
-    fn seats(pipeline: u16, limit: Option<u32>) -> Seats {
+    fn seats(pipeline: u16, limit: Option<u32>) -> Seats<Fixed> {
         let mut seats = Seats::new(&LoadConfig {
             remote: "198.18.0.2:80".parse().unwrap(),
             sources: None,
@@ -406,12 +430,15 @@ mod tests {
         }
         assert!(!seats.has_place(1), "the pipeline is full");
         assert_eq!(seats.seats[1].unsent, 20);
-        assert!(seats.arrive(1, 4, |_| {}) && seats.has_place(1));
+        assert!(seats.arrive(1, &[0; 4], |_, _| {}) && seats.has_place(1));
         seats.begin(1, Instant::ZERO, Instant::ZERO);
-        assert!(seats.arrive(1, 4, |_| {}) && !seats.has_place(1), "three requests are the limit");
+        assert!(
+            seats.arrive(1, &[0; 4], |_, _| {}) && !seats.has_place(1),
+            "three requests are the limit"
+        );
         assert!(!seats.is_done(1));
-        assert!(seats.arrive(1, 4, |_| {}) && seats.is_done(1));
-        assert!(!seats.arrive(1, 1, |_| {}), "nothing was asked");
+        assert!(seats.arrive(1, &[0; 4], |_, _| {}) && seats.is_done(1));
+        assert!(!seats.arrive(1, &[0], |_, _| {}), "nothing was asked");
     }
 
     proptest! {
@@ -425,9 +452,10 @@ mod tests {
                     asked += 1;
                     seats.begin(1, Instant::from_nanos(asked), Instant::FAR);
                 }
-                let due = usize::from(seats.seats[1].under_way - 1) * 4
-                    + seats.seats[1].awaited as usize;
-                prop_assert!(seats.arrive(1, piece.min(due), |sent| got.push(sent.intended.nanos())));
+                let due = usize::from(seats.seats[1].under_way) * 4 - seats.seats[1].reading as usize;
+                let octets = [0; 30];
+                let data = &octets[..piece.min(due)];
+                prop_assert!(seats.arrive(1, data, |sent, _| got.push(sent.intended.nanos())));
             }
             prop_assert!(got.iter().copied().eq(1..=got.len() as u64));
             prop_assert_eq!(asked - got.len() as u64, u64::from(seats.seats[1].under_way));
