@@ -13,7 +13,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use lastack::app::Tally;
 use lastack::app::workload::{
-    CloseBy, Control, Crr, Load, LoadConfig, Responder, Rr, Shape, Workload,
+    CloseBy, Control, Crr, Direction, Load, LoadConfig, Responder, Rr, Shape, Workload,
 };
 use lastack::engine::{Config, Engine, ListenOptions, Runner};
 use lastack::net::address::Interface;
@@ -94,6 +94,8 @@ fn client<W: Workload>(port: DpdkPort, remote: SocketAddr, once: bool) -> Outcom
         pipeline: 1,
         pace: None,
         shape: SHAPE,
+        http: None,
+        direction: Direction::Idle,
         requests_per_connection: once.then_some(1),
         close: CloseBy::Server,
         warmup: Duration::ZERO,

@@ -7,7 +7,8 @@ use lastack::app::discard::Discard;
 use lastack::app::echo::Echo;
 use lastack::app::http::{Http, body_octet};
 use lastack::app::workload::{
-    Arrival, CloseBy, Control, Crr, Load, LoadConfig, Responder, Rr, Shape, Workload,
+    Arrival, CloseBy, Control, Crr, Direction, Load, LoadConfig, Responder, Rr, Shape, Stream,
+    Workload, http,
 };
 use lastack::engine::{
     App, Config, ConnectOptions, Engine, Io, ListenOptions, Metrics, Runner, Stack,
@@ -104,6 +105,8 @@ fn load(close: CloseBy, requests_per_connection: Option<u32>) -> LoadConfig {
         pipeline: 1,
         pace: None,
         shape: Shape { request_size: 100, response_size: 3_000 },
+        http: None,
+        direction: Direction::Idle,
         requests_per_connection,
         close,
         warmup: Duration::ZERO,
@@ -112,18 +115,30 @@ fn load(close: CloseBy, requests_per_connection: Option<u32>) -> LoadConfig {
 }
 
 /// What came of a workload.
-struct Outcome<W> {
-    bench: Bench<W, Responder>,
+struct Outcome<W, S = Responder> {
+    bench: Bench<W, S>,
     client: Arc<Tally>,
     server: Arc<Tally>,
 }
 
-/// Runs a workload for a time, stops it, and checks what holds for every run.
+/// Runs a workload of fixed sizes.
 fn run<W: Workload>(link: LinkConfig, seed: u64, config: LoadConfig, time: Duration) -> Outcome<W> {
+    let shape = config.shape;
+    run_at(link, seed, config, time, |tally| Responder::new(shape, tally, MAX_CONNECTIONS))
+}
+
+/// Runs a workload for a time, stops it, and checks what holds for every run.
+fn run_at<W: Workload, S: App>(
+    link: LinkConfig,
+    seed: u64,
+    config: LoadConfig,
+    time: Duration,
+    app: impl FnOnce(Arc<Tally>) -> S,
+) -> Outcome<W, S> {
     let (client, server, control) = (Arc::default(), Arc::default(), Arc::<Control>::default());
-    let responder = Responder::new(config.shape, Arc::clone(&server), MAX_CONNECTIONS);
+    let app = app(Arc::clone(&server));
     let workload = W::new(Load::new(config, Arc::clone(&client), control.clone()), MAX_CONNECTIONS);
-    let mut bench = Bench::new(link, seed, workload, responder);
+    let mut bench = Bench::new(link, seed, workload, app);
     bench.run(Instant::ZERO + time, || false);
     control.stop();
     // What is still on its way has ten seconds; losing it again and again would take longer.
@@ -191,6 +206,89 @@ fn crr_over_a_bad_link_loses_no_request() {
         assert!(client.closed.get() > 100, "seed {seed}");
         assert_eq!(client.failed.get(), 0, "seed {seed}");
         assert_eq!(client.bytes_received.get(), 3_000 * client.requests.get(), "seed {seed}");
+    }
+}
+
+/// The request of the workload `http`.
+fn get(path: &str) -> Option<http::Request> {
+    Some(http::Request::get("server.test", path, &[]).unwrap())
+}
+
+#[test]
+fn http_over_a_bad_link_loses_no_request() {
+    for (seed, close) in [(0, CloseBy::Server), (1, CloseBy::Client), (2, CloseBy::Server)] {
+        let config = LoadConfig {
+            pipeline: 3,
+            http: get("/bytes/10000"),
+            ..load(close, if seed == 2 { None } else { Some(5) })
+        };
+        let Outcome { client, server, .. } =
+            run_at::<http::Http, _>(bad_link(), seed, config, Duration::from_secs(2), |tally| {
+                Http::new(tally, MAX_CONNECTIONS)
+            });
+        assert_eq!((client.failed.get(), client.reset.get()), (0, 0), "seed {seed}");
+        assert!(client.requests.get() > 300, "seed {seed}: {}", client.requests.get());
+        assert_eq!(client.requests.get(), server.requests.get(), "seed {seed}");
+        assert_eq!(client.bytes_received.get(), server.bytes_sent.get(), "seed {seed}");
+        assert_eq!(client.refused.get(), 0);
+    }
+    let config = LoadConfig { http: get("/nothing"), ..load(CloseBy::Server, Some(2)) };
+    let Outcome { client, .. } = run_at::<http::Http, _>(
+        LinkConfig::default(),
+        3,
+        config,
+        Duration::from_millis(500),
+        |tally| Http::new(tally, MAX_CONNECTIONS),
+    );
+    assert!(client.requests.get() > 100 && client.failed.get() == 0);
+    assert_eq!(client.refused.get(), client.requests.get(), "each is answered with 404");
+}
+
+/// A server that does not speak HTTP fails every connection, and nothing hangs.
+#[test]
+fn http_to_a_server_of_something_else() {
+    let config = LoadConfig { http: get("/"), ..load(CloseBy::Client, None) };
+    let Outcome { client, .. } = run_at::<http::Http, _>(
+        LinkConfig::default(),
+        1,
+        config,
+        Duration::from_millis(200),
+        |tally| Chargen::new(tally, MAX_CONNECTIONS),
+    );
+    assert!(client.failed.get() > 16);
+    assert_eq!((client.requests.get(), client.closed.get()), (0, 0));
+}
+
+#[test]
+fn streams_over_a_bad_link_lose_nothing() {
+    for (seed, direction) in
+        [(0, Direction::Send), (1, Direction::Receive), (2, Direction::Both), (3, Direction::Idle)]
+    {
+        let config = LoadConfig { direction, connections: 5, ..load(CloseBy::Client, None) };
+        let time = Duration::from_secs(2);
+        let tallies = if direction.sends() && direction != Direction::Both {
+            let run = run_at::<Stream, _>(bad_link(), seed, config, time, Discard::new);
+            (run.client, run.server)
+        } else if direction == Direction::Idle {
+            let run = run::<Stream>(bad_link(), seed, config, time);
+            (run.client, run.server)
+        } else {
+            let chargen = |tally| Chargen::new(tally, MAX_CONNECTIONS);
+            let run = run_at::<Stream, _>(bad_link(), seed, config, time, chargen);
+            (run.client, run.server)
+        };
+        let (client, server) = tallies;
+        assert_eq!((client.opened.get(), client.closed.get()), (5, 5), "{direction:?}");
+        assert_eq!(client.bytes_sent.get(), server.bytes_received.get(), "{direction:?}");
+        assert_eq!(client.bytes_received.get(), server.bytes_sent.get(), "{direction:?}");
+        let flows = (client.bytes_sent.get() > 100_000, client.bytes_received.get() > 100_000);
+        let expected = match direction {
+            Direction::Idle => (false, false),
+            Direction::Send => (true, false),
+            Direction::Receive => (false, true),
+            Direction::Both => (true, true),
+        };
+        assert_eq!(flows, expected, "{direction:?}");
     }
 }
 

@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use lastack::app::Tally;
 use lastack::app::workload::{
-    Arrival, CloseBy, Control, Crr, Load, LoadConfig, Responder, Rr, Shape, Workload,
+    Arrival, CloseBy, Control, Crr, Direction, Load, LoadConfig, Responder, Rr, Shape, Workload,
 };
 use lastack::engine::{Config, Engine, ListenOptions, Request, Runner};
 use lastack::net::address::Interface;
@@ -74,6 +74,8 @@ impl<W: Workload> World<W> {
             pipeline: 1,
             pace: Some((RATE, Arrival::Poisson)),
             shape: SHAPE,
+            http: None,
+            direction: Direction::Idle,
             requests_per_connection,
             close: CloseBy::Server,
             warmup: Duration::ZERO,

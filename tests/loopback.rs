@@ -70,6 +70,56 @@ fn rr_keeps_its_connections() {
 }
 
 #[test]
+fn connect_opens_and_holds() {
+    let report =
+        report("loopback --workload connect --connections 3000 --duration 1s --stats-period 0");
+    for path in ["/connections/opened", "/connections/peak", "/connections/closed"] {
+        assert_eq!(count(&report, path), 3_000, "{path}");
+    }
+    assert_eq!(count(&report, "/server/connections/peak"), 3_000);
+    assert_eq!((count(&report, "/connect/count"), count(&report, "/errors")), (3_000, 0));
+    assert_eq!(count(&report, "/requests/completed"), 0);
+}
+
+#[test]
+fn streams_go_where_they_are_told() {
+    for (direction, sends, receives) in
+        [("send", true, false), ("receive", false, true), ("both", true, true)]
+    {
+        let report = report(&format!(
+            "loopback --workload stream --direction {direction} --connections 2 --duration 500ms \
+             --stats-period 0"
+        ));
+        let bytes = |path| count(&report, path) > 1_000_000;
+        assert_eq!((bytes("/bytes/sent"), bytes("/bytes/received")), (sends, receives));
+        assert_eq!(count(&report, "/connections/closed"), 2, "{direction}");
+        assert_eq!(count(&report, "/errors"), 0, "{direction}");
+        // all that was sent has been received, when all is over
+        let (client, server) = (&report["client"]["bytes"], &report["server"]["bytes"]);
+        assert_eq!(client["sent"], server["received"], "{direction}");
+        assert_eq!(client["received"], server["sent"], "{direction}");
+    }
+}
+
+#[test]
+fn http_is_spoken_on_both_sides() {
+    let base = "loopback --workload http --duration 500ms --stats-period 0 --connections 8";
+    let kept = report(&format!("{base} --path /bytes/1000 --pipeline 2"));
+    let requests = count(&kept, "/requests/completed");
+    assert!(requests > 1_000, "{requests}");
+    assert_eq!((count(&kept, "/connections/opened"), count(&kept, "/errors")), (8, 0));
+    assert_eq!(count(&kept, "/server/requests/completed"), requests);
+    assert!(count(&kept, "/bytes/received") > 1_000 * requests);
+    let refused = report(&format!("{base} --path /nothing --requests-per-connection 1"));
+    let requests = count(&refused, "/requests/completed");
+    assert_eq!(count(&refused, "/requests/refused"), requests);
+    assert_eq!(count(&refused, "/errors"), requests);
+    // the latest connections may have been stopped before their request
+    let idle = count(&refused, "/connections/closed") - requests;
+    assert!(idle <= 8, "{idle}");
+}
+
+#[test]
 fn an_open_loop_over_ipv6_tells_latency_and_service() {
     let directory = std::env::temp_dir().join(format!("lastack-loopback-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();

@@ -6,7 +6,9 @@ use super::{Outcome, PORT, SHAPE, config, server, support, wire};
 use core::net::SocketAddr;
 use core::time::Duration;
 use lastack::app::Tally;
-use lastack::app::workload::{Arrival, CloseBy, Control, Load, LoadConfig, Rr, Workload};
+use lastack::app::workload::{
+    Arrival, CloseBy, Control, Direction, Load, LoadConfig, Rr, Workload,
+};
 use lastack::engine::{Engine, Runner, Stack};
 use lastack::port::dpdk::{Eal, Tsc};
 use lastack::tcp::SynCookies;
@@ -91,6 +93,8 @@ pub fn run(eal: &Eal) -> Outcome<()> {
             pipeline: 1,
             pace: Some((RATE, Arrival::Fixed)),
             shape: SHAPE,
+            http: None,
+            direction: Direction::Idle,
             requests_per_connection: None,
             close: CloseBy::Client,
             warmup: PATIENCE, // histograms touch memory as new times come up

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use lastack::app::Tally;
 use lastack::app::workload::{
-    Arrival, CloseBy, Control, Load, LoadConfig, Responder, Rr, Shape, Workload,
+    Arrival, CloseBy, Control, Direction, Load, LoadConfig, Responder, Rr, Shape, Workload,
 };
 use lastack::engine::{Engine, ListenOptions, Runner, Sockets, Stack};
 use lastack::measure::{Histogram, Summary};
@@ -187,6 +187,8 @@ fn load(port: DpdkPort, pace: Option<(f64, Arrival)>) -> Outcome<Summary> {
         pipeline: 1,
         pace,
         shape: SHAPE,
+        http: None,
+        direction: Direction::Idle,
         requests_per_connection: None,
         close: CloseBy::Client,
         warmup: WARMUP,

@@ -4,7 +4,7 @@ use super::Failure;
 use super::expect::Criterion;
 use super::tcp_args::TcpArgs;
 use super::units;
-use crate::app::workload::{Arrival, CloseBy, Shape};
+use crate::app::workload::{Arrival, CloseBy, Direction, Shape, http};
 use crate::net::address::Cidr;
 use crate::wire::MacAddr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -147,7 +147,8 @@ pub struct LoadArgs {
     /// What to do
     #[arg(long, value_enum, default_value_t = Workload::Crr)]
     pub workload: Workload,
-    /// The server [default: the profile's server address, port 9000]
+    /// The server [default: the profile's server address, and the port of the server that the workload
+    /// is for: connect, crr, rr 9000, http 80, stream 9 or 19]
     #[arg(long, value_name = "ADDR:PORT", value_parser = socket)]
     pub connect: Option<SocketAddr>,
     /// Take the client's addresses by turns from all hosts of this network, to have more than one address's
@@ -157,21 +158,35 @@ pub struct LoadArgs {
     /// Connections at one time
     #[arg(long, value_name = "N", default_value = "64", value_parser = |t: &str| units::count(t, 1, 10_000_000))]
     pub connections: u64,
-    /// Open loop: connections (crr) or requests (rr) begun in a second [default: closed loop]
+    /// Open loop: connections (connect, crr) or requests (rr, http) begun in a second [default: closed
+    /// loop]
     #[arg(long, value_name = "N/s", value_parser = units::rate)]
     pub rate: Option<f64>,
     /// Spacing of an open loop [default: fixed]
     #[arg(long, value_enum, requires = "rate")]
     pub arrival: Option<ArrivalArg>,
-    /// Requests under way on a connection (rr)
+    /// Requests under way on a connection (rr, http)
     #[arg(long, value_name = "N", default_value = "1", value_parser = |t: &str| small(t, 1, 1_024))]
     pub pipeline: u16,
-    /// Requests before a connection is closed [default: crr 1, rr no limit]
+    /// Requests before a connection is closed [default: crr 1, rr and http no limit]
     #[arg(long, value_name = "N", value_parser = |t: &str| units::count(t, 1, 4_000_000_000))]
     pub requests_per_connection: Option<u64>,
-    /// Who closes then: client or server by FIN (and has the TIME-WAIT), or the client by RST
-    #[arg(long, value_enum, default_value_t = CloseArg::Server)]
-    pub close: CloseArg,
+    /// Who closes then: client or server by FIN (and has the TIME-WAIT), or the client by RST [default:
+    /// server; connect and stream: client]
+    #[arg(long, value_enum)]
+    pub close: Option<CloseArg>,
+    /// Which way octets go (stream) [default: send]
+    #[arg(long, value_enum)]
+    pub direction: Option<DirectionArg>,
+    /// What to ask for (http) [default: /]
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
+    /// The host to ask for it [default: that of --connect]
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+    /// A field of the request's head (http); repeatable
+    #[arg(long, value_name = "NAME: VALUE")]
+    pub header: Vec<String>,
     /// Write the percentile distribution of the service time (open loop: of the latency)
     #[arg(long, value_name = "FILE")]
     pub hgrm: Option<PathBuf>,
@@ -238,26 +253,46 @@ impl AppName {
     }
 }
 
-/// The port of the workloads' server.
-pub const RR_PORT: u16 = 9_000;
+/// The port of the server of the workloads `connect`, `crr` and `rr`.
+const RR_PORT: u16 = 9_000;
 
 /// The workloads of `client` and `loopback`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
+    /// Open connections and hold them
+    Connect,
     /// Connect, request, response, close
     Crr,
     /// Requests and responses over connections that stay
     Rr,
+    /// As many octets as get through
+    Stream,
+    /// Requests and responses of HTTP/1.1, to any server
+    Http,
 }
 
 impl Workload {
     /// Its name as the command line spells it.
     pub const fn name(self) -> &'static str {
         match self {
+            Workload::Connect => "connect",
             Workload::Crr => "crr",
             Workload::Rr => "rr",
+            Workload::Stream => "stream",
+            Workload::Http => "http",
         }
     }
+}
+
+/// Which way octets go, as the client sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DirectionArg {
+    /// To a server that takes them (discard)
+    Send,
+    /// From a server that gives them (chargen)
+    Receive,
+    /// Both, with a server that does both (chargen)
+    Both,
 }
 
 /// Spacing of arrivals.
@@ -369,15 +404,43 @@ impl Common {
 
 impl LoadArgs {
     fn check(&self) -> Result<(), Failure> {
-        if self.workload == Workload::Crr {
-            if self.requests_per_connection.is_some_and(|requests| requests != 1) {
-                return Err(wrong(
-                    "--requests-per-connection: crr makes 1 on each connection; use --workload rr",
-                ));
+        use Workload::{Connect, Crr, Http, Stream};
+        let name = self.workload.name();
+        if self.workload == Crr && self.requests_per_connection.is_some_and(|many| many != 1) {
+            return Err(wrong(
+                "--requests-per-connection: crr makes 1 on each connection; use --workload rr",
+            ));
+        }
+        if self.workload == Crr && self.pipeline != 1 {
+            return Err(wrong("--pipeline: crr has 1 request under way; use --workload rr"));
+        }
+        let held = matches!(self.workload, Connect | Stream);
+        if held && (self.pipeline != 1 || self.requests_per_connection.is_some()) {
+            let option =
+                if self.pipeline != 1 { "--pipeline" } else { "--requests-per-connection" };
+            return Err(wrong(format!("{option}: {name} makes no requests; use rr or http")));
+        }
+        if held && self.close == Some(CloseArg::Server) {
+            return Err(wrong(format!(
+                "--close server: nobody asks the server of {name} to close; client or reset is expected"
+            )));
+        }
+        for (option, given, of) in [
+            ("--direction", self.direction.is_some(), Stream),
+            ("--path", self.path.is_some(), Http),
+            ("--host", self.host.is_some(), Http),
+            ("--header", !self.header.is_empty(), Http),
+        ] {
+            if given && self.workload != of {
+                let of = of.name();
+                return Err(wrong(format!("{option} is for --workload {of}, not for {name}")));
             }
-            if self.pipeline != 1 {
-                return Err(wrong("--pipeline: crr has 1 request under way; use --workload rr"));
-            }
+        }
+        if self.workload == Stream && self.rate.is_some() {
+            return Err(wrong("--rate: stream sends what gets through; it has no rate"));
+        }
+        if self.workload == Http {
+            self.request("host")?;
         }
         if let Some(criterion) = self.expect.iter().find(|expect| expect.needs_open_loop())
             && self.rate.is_none()
@@ -402,16 +465,52 @@ impl LoadArgs {
     pub fn requests_per_connection(&self) -> Option<u32> {
         match self.workload {
             Workload::Crr => Some(1),
-            Workload::Rr => self.requests_per_connection.map(|requests| requests as u32),
+            _ => self.requests_per_connection.map(|requests| requests as u32),
         }
+    }
+
+    /// Which way octets go.
+    pub fn direction(&self) -> Direction {
+        match self.direction {
+            _ if self.workload != Workload::Stream => Direction::Idle,
+            None | Some(DirectionArg::Send) => Direction::Send,
+            Some(DirectionArg::Receive) => Direction::Receive,
+            Some(DirectionArg::Both) => Direction::Both,
+        }
+    }
+
+    /// The server that a workload is for.
+    pub fn server(&self) -> AppName {
+        match (self.workload, self.direction()) {
+            (Workload::Http, _) => AppName::Http,
+            (Workload::Stream, Direction::Send) => AppName::Discard,
+            (Workload::Stream, _) => AppName::Chargen,
+            _ => AppName::Rr,
+        }
+    }
+
+    /// What is asked for in HTTP, of this `host` if no other is named.
+    ///
+    /// # Errors
+    /// [`Failure::Arguments`] that names the option.
+    pub fn request(&self, host: &str) -> Result<http::Request, Failure> {
+        let (host, path) = (self.host.as_deref().unwrap_or(host), self.path.as_deref());
+        http::Request::get(host, path.unwrap_or("/"), &self.header).map_err(|error| {
+            let option = if error.contains("NAME: VALUE") { "--header" } else { "--path" };
+            wrong(format!("{option} {error}"))
+        })
     }
 
     /// Who closes then.
     pub fn close(&self) -> CloseBy {
         match self.close {
-            CloseArg::Client => CloseBy::Client,
-            CloseArg::Server => CloseBy::Server,
-            CloseArg::Reset => CloseBy::Reset,
+            Some(CloseArg::Client) => CloseBy::Client,
+            Some(CloseArg::Server) => CloseBy::Server,
+            Some(CloseArg::Reset) => CloseBy::Reset,
+            None if matches!(self.workload, Workload::Connect | Workload::Stream) => {
+                CloseBy::Client
+            }
+            None => CloseBy::Server,
         }
     }
 }

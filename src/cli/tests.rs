@@ -72,7 +72,7 @@ fn each_choice_is_told_with_what_there_is() {
         ("loopback --time-wait never", "--time-wait never: expected strict or reuse or off"),
         ("loopback --rfc1337 yes", "--rfc1337 yes: expected on or off"),
         ("loopback --congestion bbr", "--congestion bbr: expected cubic or newreno"),
-        ("loopback --workload x", "--workload x: expected crr or rr"),
+        ("loopback --workload x", "--workload x: expected connect or crr or rr or stream or http"),
         ("loopback --rate 5 --arrival x", "--arrival x: expected fixed or poisson"),
         ("loopback --close x", "--close x: expected client or server or reset"),
         ("server --app ftp", "--app ftp: expected echo or discard or chargen or http or rr"),
@@ -103,6 +103,33 @@ fn other_mistakes() {
         (
             "loopback --duration 2s --warmup 2s",
             "--warmup: a time shorter than --duration is expected",
+        ),
+        (
+            "client --workload connect --pipeline 2",
+            "--pipeline: connect makes no requests; use rr or http",
+        ),
+        (
+            "client --workload stream --requests-per-connection 2",
+            "--requests-per-connection: stream makes no requests; use rr or http",
+        ),
+        (
+            "client --workload stream --close server",
+            "--close server: nobody asks the server of stream to close; client or reset is expected",
+        ),
+        (
+            "client --workload stream --rate 5",
+            "--rate: stream sends what gets through; it has no rate",
+        ),
+        ("client --direction send", "--direction is for --workload stream, not for crr"),
+        ("client --workload rr --path /", "--path is for --workload http, not for rr"),
+        ("client --host x", "--host is for --workload http, not for crr"),
+        (
+            "client --workload http --path index.html",
+            "--path index.html: a path is expected that begins with / and has no spaces",
+        ),
+        (
+            "client --workload http --header Accept",
+            "--header Accept: NAME: VALUE is expected, as in 'Accept: text/html'",
         ),
         ("client --warmup 10s", "--warmup: a time shorter than --duration is expected"),
         (

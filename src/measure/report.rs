@@ -53,7 +53,8 @@ pub struct Report {
     pub connect: Option<Summary>,
     /// Our FIN to the final state.
     pub close: Option<Summary>,
-    /// Connections that failed, and those reset though nobody was asked to reset any.
+    /// Connections that failed, those reset though nobody was asked to reset any, and requests that were
+    /// answered with an error.
     #[serde(default)]
     pub errors: u64,
     /// What was expected of the result.
@@ -154,6 +155,9 @@ pub struct Requests {
     /// Due by the schedule before the end, but never begun, for want of a free connection. Their
     /// waiting is in no histogram: with more than a few of them the rate was too high.
     pub not_started: u64,
+    /// Answered, but with an error (an HTTP status of 400 or above).
+    #[serde(default)]
+    pub refused: u64,
 }
 
 /// Payload octets.
@@ -330,6 +334,7 @@ impl Requests {
             completed: whole.requests,
             per_s: per_second(window.requests, span),
             not_started,
+            refused: 0,
         }
     }
 }

@@ -34,7 +34,9 @@ pub fn table(report: &Report) -> String {
     );
     latencies(&mut out, report);
     row(&mut out, "connections", &connections(&report.connections));
-    row(&mut out, "requests", &requests(&report.requests));
+    if !is_held(report) {
+        row(&mut out, "requests", &requests(&report.requests));
+    }
     match (&report.side, &report.client, &report.server) {
         (Some(side), ..) => {
             row(&mut out, "bytes", &bytes(&report.bytes));
@@ -63,6 +65,11 @@ pub fn table(report: &Report) -> String {
         row(&mut out, "expect", &format!("{criterion}: {found}, {verdict}"));
     }
     out
+}
+
+/// Are connections held, without requests?
+fn is_held(report: &Report) -> bool {
+    matches!(report.workload.as_str(), "connect" | "stream")
 }
 
 /// The line that tells, every so often, what happened since the last one, and how late, if that is
@@ -137,7 +144,7 @@ fn latencies(out: &mut String, report: &Report) {
             ),
         );
     }
-    if report.pacing == Pacing::Closed {
+    if report.pacing == Pacing::Closed && !is_held(report) {
         line(
             out,
             format_args!(
@@ -156,8 +163,11 @@ fn connections(of: &Connections) -> String {
 }
 
 fn requests(of: &Requests) -> String {
-    let Requests { completed, per_s, not_started } = of;
+    let Requests { completed, per_s, not_started, refused } = of;
     let mut text = format!("{} /s  completed {completed}", human(*per_s));
+    if *refused > 0 {
+        let _ = write!(text, "  ANSWERED WITH AN ERROR {refused}");
+    }
     if *not_started > 0 {
         let _ = write!(
             text,
@@ -276,7 +286,7 @@ mod tests {
             duration_s: 5.0,
             pacing,
             connections: Connections { opened: 12, per_s: 2.5, ..Connections::default() },
-            requests: Requests { completed: 10, per_s: 2.0, not_started: 3 },
+            requests: Requests { completed: 10, per_s: 2.0, not_started: 3, refused: 0 },
             latency: None,
             service: Some(summary),
             close: None,

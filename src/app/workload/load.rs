@@ -1,6 +1,8 @@
 //! What the workloads share: when to begin, what to record, how to end.
 
+use super::http;
 use super::schedule::{Arrival, Schedule};
+use super::stream::Direction;
 use crate::app::tally::{Ending, Tally};
 use crate::engine::{ConnId, ConnectOptions, Error, Stack};
 use crate::measure::Histogram;
@@ -54,6 +56,10 @@ pub struct LoadConfig {
     pub pace: Option<(f64, Arrival)>,
     /// Sizes.
     pub shape: Shape,
+    /// What the workload `http` asks for.
+    pub http: Option<http::Request>,
+    /// Which way octets go in the workload [`Stream`](super::Stream).
+    pub direction: Direction,
     /// Requests before a connection is closed; `None` = it stays.
     pub requests_per_connection: Option<u32>,
     /// Who closes it then.
@@ -385,6 +391,8 @@ mod tests {
             pipeline: 1,
             pace,
             shape: Shape { request_size: 1, response_size: 1 },
+            http: None,
+            direction: Direction::Idle,
             requests_per_connection: None,
             close: CloseBy::Client,
             warmup: Duration::from_millis(10),

@@ -4,6 +4,8 @@
 //! | --- | --- | --- |
 //! | [`Crr`] | connect, request, response, close | a connection |
 //! | [`Rr`] | requests and responses over connections that stay | a request |
+//! | [`Http`](http::Http) | the same, in HTTP/1.1 | a request |
+//! | [`Stream`] | connections that are held, with octets or idle | a connection |
 //!
 //! A *closed* loop starts the next as soon as one ends. An *open* loop follows a [`Schedule`] of
 //! intended start times, whatever the server does; a request whose turn has come waits for a free
@@ -16,16 +18,19 @@
 
 mod crr;
 pub mod dialogue;
+pub mod http;
 mod load;
 mod responder;
 mod rr;
 mod schedule;
+mod stream;
 
 pub use crr::Crr;
 pub use load::{CloseBy, Control, DRAIN, Load, LoadConfig, Measured, Shape, Stage};
 pub use responder::Responder;
 pub use rr::{Rr, Standing};
 pub use schedule::{Arrival, Schedule};
+pub use stream::{Direction, Stream};
 
 use crate::engine::App;
 

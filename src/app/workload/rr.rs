@@ -400,7 +400,7 @@ impl<D: Dialogue> App for Standing<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::workload::Shape;
+    use crate::app::workload::{Direction, Shape};
     use core::time::Duration;
     use proptest::prelude::*;
 
@@ -412,6 +412,8 @@ mod tests {
             pipeline,
             pace: None,
             shape: Shape { request_size: 10, response_size: 4 },
+            http: None,
+            direction: Direction::Idle,
             requests_per_connection: limit,
             close: CloseBy::Client,
             warmup: Duration::ZERO,

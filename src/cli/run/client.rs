@@ -8,9 +8,12 @@ use super::setup::{self, Plug, Setup, Wait};
 use super::side::{SideGauges, Window};
 use super::watch::{Signals, Timing, wait_until, watch};
 use crate::app::Tally;
-use crate::app::workload::{Control, Crr, DRAIN, Load, LoadConfig, Measured, Rr, Workload};
+use crate::app::workload::http::Http;
+use crate::app::workload::{
+    CloseBy, Control, Crr, DRAIN, Load, LoadConfig, Measured, Rr, Stream, Workload,
+};
 use crate::cli::Failure;
-use crate::cli::args::{self, Client, CloseArg, Common, LoadArgs, RR_PORT, ShapeArgs};
+use crate::cli::args::{self, Client, Common, LoadArgs, ShapeArgs};
 use crate::cli::profile::{Kind, Profile};
 use crate::engine::{Config, Error};
 use crate::measure::Interval;
@@ -35,6 +38,8 @@ pub fn run(eal: &[String], arguments: &Client) -> Result<(), Failure> {
     match arguments.load.workload {
         args::Workload::Crr => run_workload::<Crr>(eal, arguments),
         args::Workload::Rr => run_workload::<Rr>(eal, arguments),
+        args::Workload::Http => run_workload::<Http>(eal, arguments),
+        args::Workload::Connect | args::Workload::Stream => run_workload::<Stream>(eal, arguments),
     }
 }
 
@@ -55,7 +60,7 @@ fn run_workload<W: Workload + Send + 'static>(
     let setup = Setup::start(profile, eal, &setup::client_processor(), 1)?;
     let signals = Signals::catch()?;
     let plug = setup.device(&setup.profile.client, common.burst, Wait::ForLink)?;
-    let parts = load_parts(common, load, shape, remote, 1);
+    let parts = load_parts(common, load, shape, remote, 1)?;
     let mut clients = Clients::<W>::build(plug, &config, &setup, parts)?;
 
     let halt = Arc::new(AtomicBool::new(false));
@@ -126,7 +131,8 @@ pub fn timing(common: &Common, duration: Option<Duration>) -> Timing {
 /// The server to connect to.
 fn remote(load: &LoadArgs, profile: &Profile) -> Result<SocketAddr, Failure> {
     let first = profile.server.addresses.first().map(|cidr| cidr.addr);
-    let habit = profile.client.peer.or(first).map(|addr| SocketAddr::new(addr, RR_PORT));
+    let port = load.server().port();
+    let habit = profile.client.peer.or(first).map(|addr| SocketAddr::new(addr, port));
     load.connect.or(habit).ok_or_else(|| {
         Failure::Arguments(format!("--connect is needed: profile {} has no peer", profile.name))
     })
@@ -157,7 +163,11 @@ pub fn load_parts(
     shape: &ShapeArgs,
     remote: SocketAddr,
     engines: u64,
-) -> Vec<LoadConfig> {
+) -> Result<Vec<LoadConfig>, Failure> {
+    let http = match load.workload {
+        args::Workload::Http => Some(load.request(&host(remote))?),
+        _ => None,
+    };
     let part = |index: u64| LoadConfig {
         remote,
         sources: load.client_addresses.map(HostRange::of),
@@ -166,12 +176,23 @@ pub fn load_parts(
         pipeline: load.pipeline,
         pace: load.pace().map(|(rate, arrival)| (rate / engines as f64, arrival)),
         shape: shape.shape(),
+        http: http.clone(),
+        direction: load.direction(),
         requests_per_connection: load.requests_per_connection(),
         close: load.close(),
         warmup: common.warmup,
         seed: index,
     };
-    (0..engines).map(part).filter(|part| part.connections > 0).collect()
+    Ok((0..engines).map(part).filter(|part| part.connections > 0).collect())
+}
+
+/// The host that a request names if no other is given (RFC 9110 §7.2): without the usual port.
+fn host(remote: SocketAddr) -> String {
+    match remote {
+        SocketAddr::V6(v6) if v6.port() == 80 => format!("[{}]", v6.ip()),
+        _ if remote.port() == 80 => remote.ip().to_string(),
+        _ => remote.to_string(),
+    }
 }
 
 /// The engines of the client's side.
@@ -321,7 +342,8 @@ impl Results {
             Some(histogram.summary())
         };
         let connections = gauges.connections(window);
-        let asked_for = if load.close == CloseArg::Reset { connections.reset } else { 0 };
+        let requests = gauges.requests(window, self.not_started);
+        let asked_for = if load.close() == CloseBy::Reset { connections.reset } else { 0 };
         Report {
             workload: load.workload.name().to_owned(),
             profile: profile.name.clone(),
@@ -329,14 +351,14 @@ impl Results {
             duration_s: window.span.as_secs_f64(),
             pacing: if open { Pacing::Open } else { Pacing::Closed },
             connections,
-            requests: gauges.requests(window, self.not_started),
+            requests,
             bytes: gauges.bytes(window),
             latency: if open { summary(latency) } else { None },
             service: summary(service),
             connect: summary(connect),
             close: summary(close),
             intervals: self.intervals.clone(),
-            errors: connections.failed + connections.reset - asked_for,
+            errors: connections.failed + connections.reset - asked_for + requests.refused,
             side: None,
             ..Report::blank()
         }
@@ -365,7 +387,11 @@ impl Results {
                 Err(Failure::Run(format!("no connection was established: {error}")))
             }
             Some(error) => {
-                eprintln!("lastack: {failed} connections failed, the latest one: {error}");
+                let hint = match (error, load.client_addresses) {
+                    (Error::AddressNotAvailable, None) => "; --client-addresses gives more ports",
+                    _ => "",
+                };
+                eprintln!("lastack: {failed} connections failed, the latest one: {error}{hint}");
                 expected
             }
             None => expected,

@@ -11,11 +11,14 @@ use super::setup::{self, Plug, Setup};
 use super::side::SideGauges;
 use super::watch::{Signals, wait_until, watch};
 use crate::app::Tally;
-use crate::app::workload::{Crr, Responder, Rr, Shape, Workload};
+use crate::app::chargen::Chargen;
+use crate::app::discard::Discard;
+use crate::app::http::Http;
+use crate::app::workload::{Crr, Direction, Responder, Rr, Stream, Workload, http};
 use crate::cli::Failure;
-use crate::cli::args::{self, Loopback, RR_PORT};
+use crate::cli::args::{self, Loopback};
 use crate::cli::profile::Kind;
-use crate::engine::Config;
+use crate::engine::{App, Config};
 use crate::measure::report::Report;
 use crate::net::address::Cidr;
 use crate::net::route::Route;
@@ -31,15 +34,31 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 pub fn run(eal: &[String], arguments: &Loopback) -> Result<(), Failure> {
-    match arguments.load.workload {
-        args::Workload::Crr => run_workload::<Crr>(eal, arguments),
-        args::Workload::Rr => run_workload::<Rr>(eal, arguments),
+    let shape = arguments.shape.shape();
+    let most = |config: &Config| config.limits.max_connections;
+    let responder = |tally, config: &_| Responder::new(shape, tally, most(config));
+    match (arguments.load.workload, arguments.load.direction()) {
+        (args::Workload::Crr, _) => run_workload::<Crr, _>(eal, arguments, responder),
+        (args::Workload::Rr, _) => run_workload::<Rr, _>(eal, arguments, responder),
+        (args::Workload::Connect, _) => run_workload::<Stream, _>(eal, arguments, responder),
+        (args::Workload::Stream, Direction::Send) => {
+            run_workload::<Stream, _>(eal, arguments, |tally, _| Discard::new(tally))
+        }
+        (args::Workload::Stream, _) => {
+            let chargen = |tally, config: &_| Chargen::new(tally, most(config));
+            run_workload::<Stream, _>(eal, arguments, chargen)
+        }
+        (args::Workload::Http, _) => {
+            let http = |tally, config: &_| Http::new(tally, most(config));
+            run_workload::<http::Http, _>(eal, arguments, http)
+        }
     }
 }
 
-fn run_workload<W: Workload + Send + 'static>(
+fn run_workload<W: Workload + Send + 'static, S: App + Send + 'static>(
     eal: &[String],
     arguments: &Loopback,
+    server: impl Fn(Arc<Tally>, &Config) -> S,
 ) -> Result<(), Failure> {
     let Loopback { common, load, shape } = arguments;
     let profile = profile(common, Some("ring"))?;
@@ -55,7 +74,7 @@ fn run_workload<W: Workload + Send + 'static>(
     let [client_addresses, server_addresses] = split(&common.address)?;
     let client_addresses = engines::addresses(&client_addresses, &profile.client);
     let server_addresses = engines::addresses(&server_addresses, &profile.server);
-    let habit = SocketAddr::new(server_addresses[0].addr, RR_PORT);
+    let habit = SocketAddr::new(server_addresses[0].addr, load.server().port());
     let remote = load.connect.unwrap_or(habit);
     if !server_addresses.iter().any(|cidr| cidr.addr == remote.ip()) {
         return Err(Failure::Arguments(format!(
@@ -77,11 +96,10 @@ fn run_workload<W: Workload + Send + 'static>(
     let setup = Setup::start(profile, eal, &processors, 2)?;
     let signals = Signals::catch()?;
     let [client_plug, server_plug] = setup.ring_pair(common.cores, common.burst)?;
-    let parts = load_parts(common, load, shape, remote, common.cores.into());
-    let agreed = parts[0].shape;
+    let parts = load_parts(common, load, shape, remote, common.cores.into())?;
     let mut clients = Clients::<W>::build(client_plug, &client_config, &setup, parts)?;
     let (servers, server_gauges) =
-        servers(server_plug, &server_config, &setup, agreed, remote.port())?;
+        servers(server_plug, &server_config, &setup, server, remote.port())?;
 
     let halts = [Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false))];
     let down = Alarm::default();
@@ -125,18 +143,18 @@ fn split(given: &[Cidr]) -> Result<[Vec<Cidr>; 2], Failure> {
     Ok([side(0), side(1)])
 }
 
-fn servers(
+fn servers<S: App>(
     plug: Plug,
     config: &Config,
     setup: &Setup,
-    shape: Shape,
+    server: impl Fn(Arc<Tally>, &Config) -> S,
     port: u16,
-) -> Result<(Vec<OnPort<Responder>>, SideGauges), Failure> {
+) -> Result<(Vec<OnPort<S>>, SideGauges), Failure> {
     let mut tallies = Vec::new();
     let mut runners = engines::on_port(plug, config, setup.clock, |_| {
         let tally = Arc::<Tally>::default();
         tallies.push(tally.clone());
-        Responder::new(shape, tally, config.limits.max_connections)
+        server(tally, config)
     })?;
     for runner in &mut runners {
         engines::listen(runner, config, port)?;
@@ -146,23 +164,23 @@ fn servers(
 }
 
 /// The engines of both sides, the client's first.
-type Joined<W> = (Vec<OnPort<W>>, Vec<OnPort<Responder>>);
+type Joined<W, S> = (Vec<OnPort<W>>, Vec<OnPort<S>>);
 
 /// Loops on lcores.
-enum Running<W> {
+enum Running<W, S> {
     /// Each engine has its own.
-    Apart(Vec<LcoreHandle<OnPort<Responder>>>, Vec<LcoreHandle<OnPort<W>>>),
+    Apart(Vec<LcoreHandle<OnPort<S>>>, Vec<LcoreHandle<OnPort<W>>>),
     /// One lcore polls both sides in turn.
-    Together(LcoreHandle<(OnPort<W>, OnPort<Responder>)>),
+    Together(LcoreHandle<(OnPort<W>, OnPort<S>)>),
 }
 
-fn start<W: Workload + Send + 'static>(
+fn start<W: Workload + Send + 'static, S: App + Send + 'static>(
     setup: &Setup,
     mut clients: Vec<OnPort<W>>,
-    mut servers: Vec<OnPort<Responder>>,
+    mut servers: Vec<OnPort<S>>,
     [client_halt, server_halt]: &[Arc<AtomicBool>; 2],
     down: &Alarm,
-) -> Result<Running<W>, Failure> {
+) -> Result<Running<W, S>, Failure> {
     if setup.eal.lcores().len() == 1 {
         let (client, server, halt) = (clients.remove(0), servers.remove(0), client_halt.clone());
         let work = move || engines::drive_both(client, server, &halt);
@@ -184,8 +202,8 @@ fn start<W: Workload + Send + 'static>(
     Ok(Running::Apart(server_handles, client_handles))
 }
 
-impl<W: Workload + Send + 'static> Running<W> {
-    fn join(self) -> Result<Joined<W>, Failure> {
+impl<W: Workload + Send + 'static, S: App + Send + 'static> Running<W, S> {
+    fn join(self) -> Result<Joined<W, S>, Failure> {
         match self {
             Running::Together(handle) => {
                 let (client, server) = join(handle)?;

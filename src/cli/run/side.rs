@@ -76,7 +76,11 @@ impl SideGauges {
 
     /// Requests, for a report.
     pub fn requests(&self, window: &Window, not_started: u64) -> Requests {
-        Requests::of(&self.totals(), &window.totals, window.span, not_started)
+        let refused = self.sum(|engine| engine.tally.refused.get());
+        Requests {
+            refused,
+            ..Requests::of(&self.totals(), &window.totals, window.span, not_started)
+        }
     }
 
     /// Payload, for a report.

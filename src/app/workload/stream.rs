@@ -1,0 +1,208 @@
+//! Connections that are opened and held: idle, or with as many octets as get through, either way.
+
+use super::load::{CloseBy, Load, Stage};
+use super::{FILLER, Workload};
+use crate::app::per_connection::PerConnection;
+use crate::app::tally::Ending;
+use crate::engine::{App, ConnId, Io, Stack};
+use crate::tcp::CloseReason;
+use crate::time::Instant;
+
+/// Connections that one poll begins, or closes at the end, at most.
+const CONNECTIONS_PER_POLL: usize = 64;
+/// Handshakes, and closings at the end, that are under way at a time: no more than rings have room for.
+const UNDER_WAY: u32 = 512;
+
+/// Which way octets go, as the client sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// None are sent: the workload `connect`.
+    #[default]
+    Idle,
+    /// To the server.
+    Send,
+    /// From the server, which begins by itself.
+    Receive,
+    /// Both.
+    Both,
+}
+
+impl Direction {
+    /// Does the client send?
+    pub const fn sends(self) -> bool {
+        matches!(self, Direction::Send | Direction::Both)
+    }
+}
+
+/// Where a connection is on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Step {
+    /// Not in use.
+    #[default]
+    Free,
+    /// SYN sent at `at`.
+    Connecting,
+    /// Held.
+    Open,
+    /// We closed our direction at `at`.
+    Closing,
+    /// Counted as failed before its end came.
+    GivenUp,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Flow {
+    step: Step,
+    conn: Option<ConnId>,
+    at: Instant,
+}
+
+/// The workloads `connect` and `stream`.
+#[derive(Debug)]
+pub struct Stream {
+    load: Load,
+    flows: PerConnection<Flow>,
+    /// Handshakes and closings that are under way.
+    under_way: u32,
+    /// The next flow to close at the end.
+    sweep: usize,
+}
+
+impl Stream {
+    fn connect(&mut self, stack: &mut Stack, now: Instant) {
+        for _ in 0..CONNECTIONS_PER_POLL {
+            let may = self.under_way < UNDER_WAY && self.load.may_connect(now);
+            if !may || self.load.next_start(now).is_none() {
+                return;
+            }
+            match self.load.connect(stack, 0) {
+                Ok(conn) => {
+                    let flow = self.flows.start(conn);
+                    *flow = Flow { step: Step::Connecting, conn: Some(conn), at: now };
+                    self.under_way += 1;
+                    self.load.tally.opened();
+                }
+                Err(error) => return self.load.not_begun(error, now),
+            }
+        }
+    }
+
+    /// Writes until the send buffer is full.
+    fn fill(&mut self, io: &mut Io<'_>) {
+        if !self.load.config.direction.sends() || !self.load.is_running() {
+            return;
+        }
+        loop {
+            let taken = io.write(&FILLER);
+            self.load.tally.bytes_sent.add(taken as u64);
+            if taken < FILLER.len() {
+                return;
+            }
+        }
+    }
+
+    /// Closes what is held, a few each poll: our direction, and the other when the peer has closed it,
+    /// so that what is on its way from there is received.
+    fn close_some(&mut self, stack: &mut Stack, now: Instant) {
+        let reset = self.load.config.close == CloseBy::Reset;
+        let flows = self.flows.all();
+        for _ in 0..CONNECTIONS_PER_POLL.min(flows.len()) {
+            if self.under_way >= UNDER_WAY {
+                return;
+            }
+            self.sweep = (self.sweep + 1) % flows.len();
+            let flow = &mut flows[self.sweep];
+            if flow.step == Step::Open
+                && let Some(conn) = flow.conn
+            {
+                (flow.step, flow.at) = (Step::Closing, now);
+                self.under_way += 1;
+                let _ = if reset { stack.abort(conn) } else { stack.shutdown(conn) };
+            }
+        }
+    }
+
+    fn abort_all(&mut self, stack: &mut Stack) {
+        for flow in self.flows.all() {
+            if flow.step != Step::Free
+                && let Some(conn) = flow.conn.take()
+            {
+                self.under_way += u32::from(flow.step == Step::Open);
+                flow.step = Step::Connecting; // not as it should have ended
+                if stack.abort(conn).is_err() {
+                    flow.step = Step::GivenUp;
+                    self.under_way -= 1;
+                    self.load.given_up();
+                }
+            }
+        }
+    }
+}
+
+impl Workload for Stream {
+    fn new(load: Load, max_connections: u32) -> Self {
+        Stream { load, flows: PerConnection::new(max_connections), under_way: 0, sweep: 0 }
+    }
+
+    fn load(&self) -> &Load {
+        &self.load
+    }
+}
+
+impl App for Stream {
+    fn on_poll(&mut self, stack: &mut Stack) {
+        let now = stack.now();
+        match self.load.tick(now) {
+            Stage::Running => self.connect(stack, now),
+            Stage::Draining => self.close_some(stack, now),
+            Stage::Overdue => self.abort_all(stack),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let tally = &self.load.tally;
+        self.load.next_deadline(tally.open_now.get() < u64::from(self.load.config.connections))
+    }
+
+    fn on_open(&mut self, io: &mut Io<'_>) {
+        let flow = self.flows.of(io.conn());
+        self.load.established(flow.at, io.now());
+        flow.step = Step::Open;
+        self.under_way -= 1;
+        self.fill(io);
+    }
+
+    fn on_data(&mut self, _: &mut Io<'_>, data: &[u8]) -> usize {
+        self.load.tally.bytes_received.add(data.len() as u64);
+        data.len()
+    }
+
+    fn on_writable(&mut self, io: &mut Io<'_>) {
+        self.fill(io);
+    }
+
+    fn on_peer_closed(&mut self, io: &mut Io<'_>) {
+        let flow = self.flows.of(io.conn());
+        if flow.step == Step::Open {
+            (flow.step, flow.at) = (Step::Closing, io.now());
+            self.under_way += 1;
+        }
+        io.close();
+    }
+
+    fn on_closed(&mut self, io: &mut Io<'_>, reason: CloseReason) {
+        let flow = self.flows.of(io.conn());
+        let step = core::mem::take(&mut flow.step);
+        self.under_way -= u32::from(matches!(step, Step::Connecting | Step::Closing));
+        let ending = match (step, Ending::of_established(reason)) {
+            (Step::GivenUp, _) => return,
+            (Step::Free | Step::Connecting, _) => Ending::Failed,
+            (Step::Closing, Ending::Orderly) => {
+                self.load.closed(flow.at, io.now());
+                Ending::Orderly
+            }
+            (_, ending) => ending,
+        };
+        self.load.ended(ending, reason);
+    }
+}
