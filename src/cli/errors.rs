@@ -33,12 +33,16 @@ pub fn line(error: &clap::Error) -> String {
         }
         (ErrorKind::InvalidSubcommand, ..) => {
             let given = strings(error, ContextKind::InvalidSubcommand).unwrap_or_default();
-            format!("{}: no such command: loopback, server or client is expected", given.join(" "))
+            format!(
+                "{}: no such command: loopback, server, client or report is expected",
+                given.join(" ")
+            )
         }
         (
             ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
             ..,
-        ) => "a command is expected: loopback, server or client (see `lastack --help`)".to_owned(),
+        ) => "a command is expected: loopback, server, client or report (see `lastack --help`)"
+            .to_owned(),
         (ErrorKind::MissingRequiredArgument, Some(option), _) => {
             format!("{option} is needed")
         }

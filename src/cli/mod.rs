@@ -16,6 +16,7 @@ pub mod expect;
 pub mod hugepages;
 pub mod profile;
 pub mod prompt;
+mod report;
 #[cfg(feature = "dpdk")]
 mod run;
 pub mod tcp_args;
@@ -113,13 +114,23 @@ fn execute(request: Request) -> Result<(), Failure> {
             print!("{text}");
             Ok(())
         }
-        #[cfg(feature = "dpdk")]
-        Request::Run(eal, command) => run::run(&eal, *command),
-        #[cfg(not(feature = "dpdk"))]
-        Request::Run(..) => Err(Failure::Run(
-            "built without DPDK, so there are no ports: build with the feature `dpdk`".to_owned(),
-        )),
+        Request::Run(eal, command) => match *command {
+            args::Command::Report(arguments) => report::run(&arguments),
+            command => run_engines(&eal, command),
+        },
     }
+}
+
+#[cfg(feature = "dpdk")]
+fn run_engines(eal: &[String], command: args::Command) -> Result<(), Failure> {
+    run::run(eal, command)
+}
+
+#[cfg(not(feature = "dpdk"))]
+fn run_engines(_: &[String], _: args::Command) -> Result<(), Failure> {
+    Err(Failure::Run(
+        "built without DPDK, so there are no ports: build with the feature `dpdk`".to_owned(),
+    ))
 }
 
 #[cfg(test)]

@@ -84,8 +84,8 @@ fn each_choice_is_told_with_what_there_is() {
 #[test]
 fn other_mistakes() {
     for (line, text) in [
-        ("", "a command is expected: loopback, server or client (see `lastack --help`)"),
-        ("sever", "sever: no such command: loopback, server or client is expected"),
+        ("", "a command is expected: loopback, server, client or report (see `lastack --help`)"),
+        ("sever", "sever: no such command: loopback, server, client or report is expected"),
         ("loopback --conections 5", "--conections: no such option: did you mean --connections?"),
         (
             "server --zzz",
@@ -122,6 +122,8 @@ fn other_mistakes() {
         ),
         ("client --direction send", "--direction is for --workload stream, not for crr"),
         ("client --workload rr --path /", "--path is for --workload http, not for rr"),
+        ("report", "<FILE>... is needed"),
+        ("report a.json --kind x", "--kind x: expected latency or service or connect or close"),
         ("client --host x", "--host is for --workload http, not for crr"),
         (
             "client --workload http --path index.html",

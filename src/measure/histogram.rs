@@ -82,6 +82,16 @@ impl Histogram {
         }
     }
 
+    /// The percentile distribution: parts of all values, from 0 to below 1, and how many nanoseconds
+    /// they are not above, in steps that grow finer towards the end.
+    pub fn distribution(&self) -> Vec<(f64, f64)> {
+        let most = 1.0 - 1.0 / self.0.len().max(2) as f64;
+        let steps = self.0.iter_quantiles(STEPS_PER_HALF);
+        let points = steps
+            .map(|step| (step.quantile_iterated_to().min(most), step.value_iterated_to() as f64));
+        points.collect()
+    }
+
     /// Writes the percentile distribution in the text form of HdrHistogram's plotters (`.hgrm`),
     /// values in microseconds.
     ///

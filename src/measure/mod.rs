@@ -4,11 +4,14 @@
 //! running totals and subtracts them ([`rate`]), and [`report::Report`] is what is left at the end:
 //! the object of `--json`, and the tables of [`table`] made from it.
 
+pub mod compare;
 pub mod histogram;
 pub mod hlog;
 pub mod interval;
+pub mod plot;
 pub mod rate;
 pub mod report;
+pub mod run;
 pub mod table;
 
 pub use histogram::{Histogram, Summary};

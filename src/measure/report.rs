@@ -103,6 +103,32 @@ impl Report {
     }
 }
 
+impl Report {
+    /// Adds the counts and rates of a run of another host at the same time. What does not add up, as
+    /// percentiles, stays as it is.
+    pub fn add(&mut self, other: &Report) {
+        let Report { connections, requests, bytes, .. } = other;
+        self.cores += other.cores;
+        self.duration_s = self.duration_s.max(other.duration_s);
+        self.errors += other.errors;
+        self.connections.opened += connections.opened;
+        self.connections.established += connections.established;
+        self.connections.closed += connections.closed;
+        self.connections.failed += connections.failed;
+        self.connections.reset += connections.reset;
+        self.connections.per_s += connections.per_s;
+        self.connections.peak += connections.peak;
+        self.requests.completed += requests.completed;
+        self.requests.per_s += requests.per_s;
+        self.requests.not_started += requests.not_started;
+        self.requests.refused += requests.refused;
+        self.bytes.sent += bytes.sent;
+        self.bytes.received += bytes.received;
+        self.bytes.sent_per_s += bytes.sent_per_s;
+        self.bytes.received_per_s += bytes.received_per_s;
+    }
+}
+
 /// A criterion, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judged {

@@ -1,0 +1,161 @@
+//! `report`, end to end: results of real runs over ring ports, their table, pictures, values, and what
+//! is told of files that are none.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder that goes when the test is over.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("lastack-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn lastack(arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lastack"))
+        .args(arguments.split_whitespace())
+        .output()
+        .expect("the program starts")
+}
+
+#[track_caller]
+fn done(arguments: &str) -> (String, String) {
+    let output = lastack(arguments);
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    let (shown, told) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{arguments}: {told}");
+    (shown, told)
+}
+
+/// A short run with its result and its log.
+#[cfg(feature = "dpdk")]
+fn run(folder: &Folder, name: &str, options: &str) {
+    let (json, hlog) = (folder.file(&format!("{name}.json")), folder.file(&format!("{name}.hlog")));
+    done(&format!(
+        "--file-prefix=lastack-report -- loopback --workload rr --duration 600ms \
+         --stats-period 200ms --json {json} --hlog {hlog} {options}"
+    ));
+}
+
+fn is_svg(file: &str, words: &[&str]) {
+    let text = std::fs::read_to_string(file).unwrap();
+    let tree = roxmltree::Document::parse(&text).expect("well-formed XML");
+    let root = tree.root_element();
+    assert_eq!(root.tag_name().name(), "svg");
+    let lines = tree.descendants().filter(|node| node.has_tag_name("polyline")).count();
+    assert!(lines >= 2, "{lines} lines");
+    let texts: Vec<String> = tree
+        .descendants()
+        .filter(|node| node.has_tag_name("text"))
+        .filter_map(|node| node.text().map(|text| text.trim().to_owned()))
+        .collect();
+    for word in words {
+        assert!(texts.iter().any(|text| text.contains(word)), "no {word} in {texts:?}");
+    }
+}
+
+fn is_png(file: &Path) {
+    let decoder = png::Decoder::new(std::fs::File::open(file).unwrap());
+    let mut reader = decoder.read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    assert_eq!((info.width, info.height), (1_200, 1_280));
+    let colours: std::collections::BTreeSet<&[u8]> = pixels.chunks(3).collect();
+    for line in [[0, 114, 178], [213, 94, 0]] {
+        assert!(colours.contains(&line[..]), "a line of each run is drawn");
+    }
+}
+
+#[cfg(feature = "dpdk")]
+#[test]
+fn two_runs_in_one_picture_and_one_table() {
+    let folder = Folder::new("compare");
+    run(&folder, "slow", "--rate 1k");
+    run(&folder, "fast", "--rate 4k --arrival poisson");
+    let files = ["slow.json", "slow.hlog", "fast.json", "fast.hlog"].map(|name| folder.file(name));
+    let [svg, png, csv] = ["all.svg", "all.png", "all.csv"].map(|name| folder.file(name));
+    let (table, told) =
+        done(&format!("report {} --svg {svg} --png {png} --csv {csv}", files.join(" ")));
+    assert!(table.lines().next().unwrap().ends_with("fast"), "{table}");
+    let row = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap();
+    assert!(row("requests /s").contains("(x4.") || row("requests /s").contains("(x3."), "{table}");
+    assert!(row("latency p99.9 ").contains("(x"), "{table}");
+    assert!(told.is_empty(), "{told}");
+    is_svg(
+        &svg,
+        &["slow", "fast", "99.9 %", "latency: percentiles", "requests answered in a second"],
+    );
+    is_png(Path::new(&png));
+    let csv = std::fs::read_to_string(csv).unwrap();
+    assert!(csv.lines().all(|line| line.split(',').count() == 4), "{csv}");
+
+    let hgrm = folder.file("both.hgrm");
+    let (merged, _) = done(&format!("report --merge {} --hgrm {hgrm}", files.join(" ")));
+    assert!(merged.lines().next().unwrap().ends_with("2 hosts"), "{merged}");
+    let total = |text: &str| -> u64 {
+        let line = text.lines().find(|line| line.contains("Total count")).unwrap();
+        line.trim_end_matches(']').rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let told = std::fs::read_to_string(&hgrm).unwrap();
+    let count = |name: &str| -> u64 {
+        let json = std::fs::read_to_string(folder.file(name)).unwrap();
+        let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+        report["latency"]["count"].as_u64().unwrap()
+    };
+    assert_eq!(total(&told), count("slow.json") + count("fast.json"));
+    // what was written is read again
+    let (again, _) = done(&format!("report {hgrm} --svg {svg} --kind latency"));
+    assert!(again.contains("both"), "{again}");
+}
+
+#[cfg(feature = "dpdk")]
+#[test]
+fn a_closed_loop_has_no_latency_to_draw_and_it_is_said_why() {
+    let folder = Folder::new("closed");
+    run(&folder, "open", "--rate 1k");
+    run(&folder, "closed", "");
+    let files = ["open.json", "closed.json"].map(|name| folder.file(name)).join(" ");
+    let svg = folder.file("both.svg");
+    let (_, told) = done(&format!("report {files} --svg {svg}"));
+    let expected = "lastack: closed tells no latency: a closed loop has service times only; \
+                    --kind service compares them\n";
+    assert_eq!(told, expected);
+    let (_, told) = done(&format!("report {files} --svg {svg} --kind service"));
+    assert!(told.is_empty(), "{told}");
+    is_svg(&svg, &["closed (percentiles of the result only)", "service: percentiles"]);
+}
+
+#[test]
+fn what_is_no_result_is_told_in_one_line() {
+    let folder = Folder::new("wrong");
+    let text = folder.file("notes.txt");
+    std::fs::write(&text, "hello").unwrap();
+    let json = folder.file("run.json");
+    std::fs::write(&json, "{\"schema\": 1}").unwrap();
+    let none = folder.file("none.json");
+    for (arguments, status, line) in [
+        (format!("report {none}"), 2, "cannot be read"),
+        (format!("report {text}"), 2, "a result of --json, a log of --hlog or a distribution"),
+        (format!("report {json}"), 2, "it is no result of --json: missing field"),
+    ] {
+        let output = lastack(&arguments);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{arguments}: {told}");
+        assert!(told.contains(line) && told.lines().count() == 1, "{arguments}: {told}");
+        assert!(output.stdout.is_empty());
+    }
+}
