@@ -8,6 +8,7 @@ use super::hugepages::Wanted;
 use crate::net::address::Cidr;
 use core::net::IpAddr;
 use serde::Deserialize;
+use std::fs::{self, File};
 use std::path::Path;
 
 /// The profiles that come with the program.
@@ -67,6 +68,35 @@ pub struct Device {
     /// Privileges that making it takes.
     #[serde(default)]
     pub needs: Vec<Need>,
+}
+
+impl Need {
+    /// Is there what it takes?
+    ///
+    /// # Errors
+    /// What is missing, and what to do about it.
+    pub fn check(self) -> Result<(), String> {
+        match self {
+            Need::Tap => {
+                const CAP_NET_ADMIN: u32 = 12;
+                let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+                let effective = status
+                    .lines()
+                    .find_map(|line| line.strip_prefix("CapEff:"))
+                    .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+                if effective.is_some_and(|set| set & 1 << CAP_NET_ADMIN == 0) {
+                    return Err("a TAP needs CAP_NET_ADMIN: run as root (sudo)".to_owned());
+                }
+                match File::options().read(true).write(true).open("/dev/net/tun") {
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(format!(
+                        "/dev/net/tun cannot be opened ({error}): modprobe tun, or give the \
+                         container the device"
+                    )),
+                }
+            }
+        }
+    }
 }
 
 impl Device {
@@ -175,7 +205,7 @@ impl Profile {
                 known.join(", ")
             )));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
         Self::parse(&text).map_err(wrong)
     }
 
@@ -217,7 +247,7 @@ mod tests {
             assert!(profile.eal.options.iter().all(|option| option.starts_with("--")));
         }
         let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/dpdk-config");
-        for entry in std::fs::read_dir(dir).unwrap() {
+        for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_stem().unwrap().to_str().unwrap();
             assert!(BUILT_IN.iter().any(|(known, _)| *known == name), "{name} is not built in");

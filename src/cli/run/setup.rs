@@ -1,14 +1,13 @@
 //! What a run stands on: EAL, buffers and ports.
 
 use crate::cli::args::Common;
-use crate::cli::profile::{Device, Kind, Need, Profile, Role};
+use crate::cli::profile::{Device, Kind, Profile, Role};
 use crate::cli::{Failure, cores, eal as options, hugepages};
 use crate::port::dpdk::{
     DpdkPort, Eal, EthDev, EthDevConfig, Offloads, Pool, PoolConfig, PortError, RingPair,
     RingPairConfig, Tsc,
 };
 use crate::wire::MacAddr;
-use std::fs::{self, OpenOptions};
 use std::time::Duration;
 
 /// How long a client waits for its link, that is for the process at the other end.
@@ -42,7 +41,8 @@ impl Setup {
     ) -> Result<Setup, Failure> {
         let engines = processors.len();
         for need in &profile.device.needs {
-            check(*need, &profile.name)?;
+            need.check()
+                .map_err(|why| Failure::Run(format!("--profile {}: {why}", profile.name)))?;
         }
         let mut ours = profile.eal.options.clone();
         if !options::decides_memory(given) {
@@ -166,32 +166,6 @@ fn plug(device: &EthDev, queues: u16, burst: Option<u16>) -> Result<Plug, Failur
         plug.queues.push(queue);
     }
     Ok(plug)
-}
-
-/// Is a privilege there?
-fn check(need: Need, profile: &str) -> Result<(), Failure> {
-    match need {
-        Need::Tap => {
-            const CAP_NET_ADMIN: u32 = 12;
-            let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-            let effective = status
-                .lines()
-                .find_map(|line| line.strip_prefix("CapEff:"))
-                .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
-            if effective.is_some_and(|set| set & 1 << CAP_NET_ADMIN == 0) {
-                return Err(Failure::Run(format!(
-                    "--profile {profile}: a TAP needs CAP_NET_ADMIN: run as root (sudo)"
-                )));
-            }
-            match OpenOptions::new().read(true).write(true).open("/dev/net/tun") {
-                Ok(_) => Ok(()),
-                Err(error) => Err(Failure::Run(format!(
-                    "--profile {profile}: /dev/net/tun cannot be opened ({error}): modprobe tun, \
-                     or give the container the device"
-                ))),
-            }
-        }
-    }
 }
 
 /// The processors for the engines of a loopback run: one for each, or a single one that polls both
