@@ -277,6 +277,34 @@ fn what_cannot_be_run_is_refused_in_one_line() {
 }
 
 #[test]
+fn the_doctor_looks_at_this_machine() {
+    let well = lastack("doctor --profile ring");
+    let shown = String::from_utf8_lossy(&well.stdout).into_owned();
+    assert!(well.status.success() && well.stderr.is_empty(), "{shown}");
+    assert!(shown.starts_with("machine\n") && shown.contains("\nprofile ring\n"), "{shown}");
+    assert!(shown.lines().any(|line| line.contains("processor")), "{shown}");
+    let all = lastack("doctor");
+    let shown = String::from_utf8_lossy(&all.stdout).into_owned();
+    assert!(all.status.success(), "{shown}");
+    for profile in ["ring", "tap", "memif"] {
+        assert!(shown.contains(&format!("profile {profile}\n")), "{shown}");
+    }
+    assert_eq!(lastack("doctor --profile nothing").status.code(), Some(2));
+    let file = std::env::temp_dir().join(format!("lastack-doctor-{}.toml", std::process::id()));
+    let ring = std::fs::read_to_string("dpdk-config/tap.toml").unwrap();
+    let pci = ring
+        .replace("kind = \"vdev\"", "kind = \"probed\"")
+        .replace("net_tap0,iface=lastack0", "ffff:ff:1f.7");
+    std::fs::write(&file, pci).unwrap();
+    let ill = lastack(&format!("doctor --profile {}", file.display()));
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(ill.status.code(), Some(1));
+    let shown = String::from_utf8_lossy(&ill.stdout).into_owned();
+    assert!(shown.contains("MISSING ffff:ff:1f.7: there is no such device"), "{shown}");
+    assert!(String::from_utf8_lossy(&ill.stderr).contains("cannot run here"), "{shown}");
+}
+
+#[test]
 fn cookies_make_all_connections() {
     let run = "loopback --workload crr --client-addresses 198.19.0.0/20 --duration 1s --stats-period 0 \
                --syn-cookies";

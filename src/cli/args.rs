@@ -45,6 +45,8 @@ pub enum Command {
     Client(Client),
     /// Make tables and pictures of saved results, compare runs, and merge those of several hosts
     Report(ReportArgs),
+    /// Say what this machine lacks, and the command that mends each finding
+    Doctor(DoctorArgs),
 }
 
 /// `loopback`
@@ -120,6 +122,14 @@ pub struct ReportArgs {
     /// Title of the picture [default: the names of the runs]
     #[arg(long)]
     pub title: Option<String>,
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The profile that is to run: exit status 1 if it could not [default: all that come with the program]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub profile: Option<String>,
 }
 
 /// Kinds of times.
@@ -417,7 +427,7 @@ impl Command {
             Command::Loopback(Loopback { common, load, .. })
             | Command::Client(Client { common, load, .. }) => (common, Some(load)),
             Command::Server(Server { common, .. }) => (common, None),
-            Command::Report(_) => return Ok(()),
+            Command::Report(_) | Command::Doctor(_) => return Ok(()),
         };
         common.check(load.is_some())?;
         load.map_or(Ok(()), LoadArgs::check)

@@ -10,7 +10,7 @@ pub fn allowed() -> Vec<u32> {
 }
 
 /// Reads a list such as `0-3,8`.
-fn parse(list: &str) -> Option<Vec<u32>> {
+pub(super) fn parse(list: &str) -> Option<Vec<u32>> {
     let mut cpus = Vec::new();
     for part in list.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));

@@ -34,14 +34,14 @@ pub fn line(error: &clap::Error) -> String {
         (ErrorKind::InvalidSubcommand, ..) => {
             let given = strings(error, ContextKind::InvalidSubcommand).unwrap_or_default();
             format!(
-                "{}: no such command: loopback, server, client or report is expected",
+                "{}: no such command: loopback, server, client, report or doctor is expected",
                 given.join(" ")
             )
         }
         (
             ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
             ..,
-        ) => "a command is expected: loopback, server, client or report (see `lastack --help`)"
+        ) => "a command is expected: loopback, server, client, report or doctor (see `lastack --help`)"
             .to_owned(),
         (ErrorKind::MissingRequiredArgument, Some(option), _) => {
             format!("{option} is needed")

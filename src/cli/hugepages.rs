@@ -24,7 +24,8 @@ pub fn free_mb() -> u64 {
     free_mb_in(Path::new(POOLS))
 }
 
-fn free_mb_in(pools: &Path) -> u64 {
+/// The same, of the pools in a folder.
+pub(super) fn free_mb_in(pools: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(pools) else { return 0 };
     let free = |entry: fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;

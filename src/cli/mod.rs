@@ -10,6 +10,7 @@
 
 pub mod args;
 pub mod cores;
+mod doctor;
 pub mod eal;
 mod errors;
 pub mod expect;
@@ -116,6 +117,7 @@ fn execute(request: Request) -> Result<(), Failure> {
         }
         Request::Run(eal, command) => match *command {
             args::Command::Report(arguments) => report::run(&arguments),
+            args::Command::Doctor(arguments) => doctor::run(&arguments),
             command => run_engines(&eal, command),
         },
     }

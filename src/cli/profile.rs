@@ -188,6 +188,11 @@ where
 }
 
 impl Profile {
+    /// The names of those that come with the program.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
     /// The profile that comes with the program under this name, or that is in this file.
     ///
     /// # Errors

@@ -84,8 +84,11 @@ fn each_choice_is_told_with_what_there_is() {
 #[test]
 fn other_mistakes() {
     for (line, text) in [
-        ("", "a command is expected: loopback, server, client or report (see `lastack --help`)"),
-        ("sever", "sever: no such command: loopback, server, client or report is expected"),
+        (
+            "",
+            "a command is expected: loopback, server, client, report or doctor (see `lastack --help`)",
+        ),
+        ("sever", "sever: no such command: loopback, server, client, report or doctor is expected"),
         ("loopback --conections 5", "--conections: no such option: did you mean --connections?"),
         (
             "server --zzz",
