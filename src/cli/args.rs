@@ -47,6 +47,10 @@ pub enum Command {
     Report(ReportArgs),
     /// Say what this machine lacks, and the command that mends each finding
     Doctor(DoctorArgs),
+    /// Write the manual page
+    Man(ManArgs),
+    /// Write the completions of a shell
+    Completions(CompletionsArgs),
 }
 
 /// `loopback`
@@ -130,6 +134,22 @@ pub struct DoctorArgs {
     /// The profile that is to run: exit status 1 if it could not [default: all that come with the program]
     #[arg(long, value_name = "NAME|FILE")]
     pub profile: Option<String>,
+}
+
+/// `man`
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write the pages of all commands into this folder [default: the program's page to the standard
+    /// output]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `completions`
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
 }
 
 /// Kinds of times.
@@ -427,7 +447,9 @@ impl Command {
             Command::Loopback(Loopback { common, load, .. })
             | Command::Client(Client { common, load, .. }) => (common, Some(load)),
             Command::Server(Server { common, .. }) => (common, None),
-            Command::Report(_) | Command::Doctor(_) => return Ok(()),
+            Command::Report(_) | Command::Doctor(_) | Command::Man(_) | Command::Completions(_) => {
+                return Ok(());
+            }
         };
         common.check(load.is_some())?;
         load.map_or(Ok(()), LoadArgs::check)

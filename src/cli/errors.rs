@@ -4,6 +4,9 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::error::Error;
 
+/// The commands, but for those that write pages.
+const COMMANDS: &str = "loopback, server, client, report or doctor";
+
 /// The line for an error of the parser.
 pub fn line(error: &clap::Error) -> String {
     let option = strings(error, ContextKind::InvalidArg)
@@ -33,16 +36,12 @@ pub fn line(error: &clap::Error) -> String {
         }
         (ErrorKind::InvalidSubcommand, ..) => {
             let given = strings(error, ContextKind::InvalidSubcommand).unwrap_or_default();
-            format!(
-                "{}: no such command: loopback, server, client, report or doctor is expected",
-                given.join(" ")
-            )
+            format!("{}: no such command: {COMMANDS} is expected", given.join(" "))
         }
         (
             ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
             ..,
-        ) => "a command is expected: loopback, server, client, report or doctor (see `lastack --help`)"
-            .to_owned(),
+        ) => format!("a command is expected: {COMMANDS} (see `lastack --help`)"),
         (ErrorKind::MissingRequiredArgument, Some(option), _) => {
             format!("{option} is needed")
         }

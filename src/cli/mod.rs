@@ -15,6 +15,7 @@ pub mod eal;
 mod errors;
 pub mod expect;
 pub mod hugepages;
+mod pages;
 pub mod profile;
 pub mod prompt;
 mod report;
@@ -118,6 +119,8 @@ fn execute(request: Request) -> Result<(), Failure> {
         Request::Run(eal, command) => match *command {
             args::Command::Report(arguments) => report::run(&arguments),
             args::Command::Doctor(arguments) => doctor::run(&arguments),
+            args::Command::Man(arguments) => pages::man(&arguments),
+            args::Command::Completions(arguments) => pages::completions(&arguments),
             command => run_engines(&eal, command),
         },
     }

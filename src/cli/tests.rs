@@ -206,6 +206,28 @@ fn what_is_not_said_stays_as_it_is() {
     assert_eq!(load.requests_per_connection(), None);
 }
 
+/// Every option stands in the manual and in the completions.
+#[test]
+fn the_manual_and_completions_know_every_option() {
+    use clap::CommandFactory;
+    let dir = std::env::temp_dir().join(format!("lastack-man-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    super::pages::man(&super::args::ManArgs { dir: Some(dir.clone()) }).unwrap();
+    let mut script = Vec::new();
+    let mut command = super::args::Cli::command();
+    clap_complete::generate(clap_complete::Shell::Bash, &mut command, "lastack", &mut script);
+    let script = String::from_utf8(script).unwrap();
+    for command in super::args::Cli::command().get_subcommands() {
+        let page = dir.join(format!("lastack-{}.1", command.get_name()));
+        let page = std::fs::read_to_string(page).unwrap().replace('\\', "");
+        for option in command.get_arguments().filter_map(|argument| argument.get_long()) {
+            assert!(page.contains(&format!("--{option}")), "{}: {option}", command.get_name());
+            assert!(script.contains(&format!("--{option}")), "{option}");
+        }
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
 #[test]
 fn help_and_version_go_to_the_standard_output() {
     for line in ["--help", "--version", "loopback --help", "server -h", "help client"] {

@@ -30,6 +30,8 @@ pub fn run(eal: &[String], command: Command) -> Result<(), Failure> {
         Command::Loopback(arguments) => loopback::run(eal, &arguments),
         Command::Server(arguments) => server::run(eal, &arguments),
         Command::Client(arguments) => client::run(eal, &arguments),
-        Command::Report(_) | Command::Doctor(_) => unreachable!("they run no engine"),
+        Command::Report(_) | Command::Doctor(_) | Command::Man(_) | Command::Completions(_) => {
+            unreachable!("they run no engine")
+        }
     }
 }

@@ -1,0 +1,31 @@
+//! Manual pages and shell completions, made of the arguments themselves.
+
+use super::Failure;
+use super::args::{Cli, CompletionsArgs, ManArgs};
+use clap::CommandFactory;
+use std::io::Write;
+
+/// Writes the manual: the page of the program to the standard output, or all pages into a folder.
+pub fn man(arguments: &ManArgs) -> Result<(), Failure> {
+    match &arguments.dir {
+        Some(dir) => clap_mangen::generate_to(Cli::command(), dir).map_err(|error| {
+            Failure::Run(format!("--dir {}: cannot be written: {error}", dir.display()))
+        }),
+        None => {
+            let mut page = Vec::new();
+            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+            rendered.and_then(|()| std::io::stdout().write_all(&page)).map_err(closed)
+        }
+    }
+}
+
+/// Writes the completions of a shell to the standard output.
+pub fn completions(arguments: &CompletionsArgs) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "lastack", &mut script);
+    std::io::stdout().write_all(&script).map_err(closed)
+}
+
+fn closed(error: std::io::Error) -> Failure {
+    Failure::Run(format!("the standard output is closed: {error}"))
+}
