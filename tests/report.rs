@@ -42,7 +42,6 @@ fn done(arguments: &str) -> (String, String) {
 }
 
 /// A short run with its result and its log.
-#[cfg(feature = "dpdk")]
 fn run(folder: &Folder, name: &str, options: &str) {
     let (json, hlog) = (folder.file(&format!("{name}.json")), folder.file(&format!("{name}.hlog")));
     done(&format!(
@@ -80,7 +79,6 @@ fn is_png(file: &Path) {
     }
 }
 
-#[cfg(feature = "dpdk")]
 #[test]
 fn two_runs_in_one_picture_and_one_table() {
     let folder = Folder::new("compare");
@@ -122,7 +120,6 @@ fn two_runs_in_one_picture_and_one_table() {
     assert!(again.contains("both"), "{again}");
 }
 
-#[cfg(feature = "dpdk")]
 #[test]
 fn a_closed_loop_has_no_latency_to_draw_and_it_is_said_why() {
     let folder = Folder::new("closed");
