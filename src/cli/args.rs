@@ -452,7 +452,10 @@ impl Command {
             }
         };
         common.check(load.is_some())?;
-        load.map_or(Ok(()), LoadArgs::check)
+        let Some(load) = load else { return Ok(()) };
+        let loopback = matches!(self, Command::Loopback(_));
+        load.expect.iter().try_for_each(|expect| expect.fits(loopback)).map_err(wrong)?;
+        load.check()
     }
 }
 

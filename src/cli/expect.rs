@@ -4,6 +4,7 @@
 //! such a figure is known before the run.
 
 use super::units;
+use crate::engine::Metrics;
 use crate::measure::report::{Judged, Report};
 use crate::tcp::Counters;
 use core::fmt;
@@ -22,6 +23,8 @@ const OPERATORS: [(&str, Comparison); 6] = [
     ("<", |value, bound| value < bound),
     (">", |value, bound| value > bound),
 ];
+/// What a result has of engines.
+const SIDE: [&str; 6] = ["packets", "cycles", "time_wait", "syn", "drops", "tcp"];
 /// The histograms of a result, whose figures are times in nanoseconds but for the count.
 const HISTOGRAMS: [&str; 4] = ["latency", "service", "connect", "close"];
 
@@ -84,6 +87,27 @@ impl Criterion {
         self.path[0] == "latency"
     }
 
+    /// Does such a run have the figure? A loopback has what engines do for each side, other runs have one
+    /// side.
+    ///
+    /// # Errors
+    /// What is the matter.
+    pub fn fits(&self, loopback: bool) -> Result<(), String> {
+        let of_side = matches!(self.path[0].as_str(), "client" | "server");
+        let of_engines = SIDE.contains(&self.path[0].as_str());
+        let name = self.path.join(".");
+        match loopback {
+            true if of_engines => Err(format!(
+                "--expect {self}: a loopback has it for each side: client.{name} or server.{name}"
+            )),
+            false if of_side => Err(format!(
+                "--expect {self}: there is one side only: {} is expected",
+                self.path[1..].join(".")
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Compares it with a result. What was not measured meets nothing.
     pub fn judge(&self, result: &Value) -> Judged {
         let within = find(result, &self.path[..self.path.len() - 1]);
@@ -102,6 +126,10 @@ fn template() -> Value {
     let tcp = Counters::default().iter().map(|(name, _)| (name.to_owned(), 0)).collect();
     let side = blank.side.get_or_insert_default();
     side.tcp = tcp;
+    let metrics = Metrics::default();
+    let of_ports = ["port_rx_missed", "port_tx_dropped", "port_tx_no_buffer"];
+    let drops = metrics.drops.iter().map(|(name, _)| name).chain(of_ports);
+    side.drops = drops.map(|name| (name.to_owned(), 0)).collect();
     for both in [&mut blank.client, &mut blank.server] {
         both.get_or_insert_default().side = side.clone();
     }
@@ -157,7 +185,7 @@ mod tests {
             ("errors==0", true),
             ("errors!=0", false),
             ("client.cycles.busy<=50%", true),
-            ("tcp.RetransSegs==0", false), // a loopback has no such figure of its own
+            ("client.drops.checksum==0", false), // of which there is none in this one
         ] {
             let found = judged(text, &Report { side: None, ..report.clone() });
             assert_eq!(found.1, met, "{text}: {found:?}");
@@ -170,6 +198,26 @@ mod tests {
         assert_eq!(judged("latency.p99<1s", &report), (None, false));
         assert_eq!(judged("service.p99<1s", &report), (None, false), "no value was recorded");
         assert_eq!(judged("service.count==0", &report), (Some(0.0), true));
+    }
+
+    #[test]
+    fn a_run_has_one_side_or_two() {
+        let fits = |text: &str, loopback| text.parse::<Criterion>().unwrap().fits(loopback);
+        for (text, alone, both) in [
+            ("requests.per_s>1", true, true),
+            ("tcp.RetransSegs==0", true, false),
+            ("drops.port_rx_missed==0", true, false),
+            ("server.tcp.RetransSegs==0", false, true),
+            ("client.cycles.per_request<900", false, true),
+        ] {
+            assert_eq!(
+                (fits(text, false).is_ok(), fits(text, true).is_ok()),
+                (alone, both),
+                "{text}"
+            );
+        }
+        let told = fits("tcp.RetransSegs==0", true).unwrap_err();
+        assert!(told.ends_with("client.tcp.RetransSegs or server.tcp.RetransSegs"), "{told}");
     }
 
     #[test]

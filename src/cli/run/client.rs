@@ -119,6 +119,7 @@ pub fn check_device(common: &Common, profile: &Profile) -> Result<(), Failure> {
 /// Are the files of the results such that they can be written?
 pub fn check_outputs(common: &Common, load: &LoadArgs) -> Result<(), Failure> {
     outcome::check_writable("--json", common.json.as_deref())?;
+    outcome::check_writable("--hlog", load.hlog.as_deref())?;
     outcome::check_writable("--csv", load.csv.as_deref())?;
     outcome::check_writable("--hgrm", load.hgrm.as_deref())
 }
