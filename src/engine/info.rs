@@ -66,11 +66,16 @@ impl Stack {
     /// # Errors
     /// [`Error::BadHandle`] if the handle was closed.
     pub fn info(&self, conn: ConnId) -> Result<TcpInfo, Error> {
-        let tcp = &self.conns[self.open_index(conn)?].tcp;
+        Ok(self.info_at(self.open_index(conn)?))
+    }
+
+    /// A snapshot of the connection at `index`.
+    pub(super) fn info_at(&self, index: u32) -> TcpInfo {
+        let tcp = &self.conns[index].tcp;
         let recovery = tcp.recovery_state(&self.recovery);
         let micros = |us: u32| Duration::from_micros(us.into());
         let sent = tcp.snd_una.steps_to(tcp.snd_nxt) as u32;
-        Ok(TcpInfo {
+        TcpInfo {
             state: tcp.state(),
             retransmits: tcp.retries,
             probes: tcp.probes,
@@ -95,6 +100,6 @@ impl Stack {
             urgent: tcp.urgent_ahead(),
             sack: tcp.is(Flag::Sack),
             ecn: tcp.is(Flag::Ecn),
-        })
+        }
     }
 }

@@ -8,9 +8,11 @@
 //! ```
 //!
 //! A poll for which there is nothing reads one number that nobody writes, so that its cache line
-//! stays where it is. Neither side ever waits for the other, and the engine allocates nothing.
+//! stays where it is. Neither side ever waits for the other, and the engine allocates nothing but what
+//! it is asked to tell.
 
 use super::error::Error;
+use super::listing::{Question, Told};
 use super::stack::Stack;
 use crate::tcp::{self, SynCookies, TimeWaitPolicy};
 use core::fmt;
@@ -20,6 +22,8 @@ use crossbeam_queue::ArrayQueue;
 
 /// Requests that a mailbox holds.
 const ROOM: usize = 64;
+/// Answers that it holds; if nobody takes them, the newest are lost.
+const ANSWERS: usize = 4;
 
 /// What an engine may be asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub enum Request {
     SetSynCookies(SynCookies),
     /// Take so many SYNs of a source in a second, as [`Stack::set_syn_limit`].
     SetSynLimit(Option<u16>),
+    /// Answer this; [`Mailbox::answer`] has it after the next poll.
+    Tell(Question),
 }
 
 /// Why a request was not taken.
@@ -63,11 +69,18 @@ pub struct Mailbox {
     /// Requests that were sent and not taken yet. Apart from the queue, so that looking is one load.
     waiting: AtomicUsize,
     queue: ArrayQueue<Request>,
+    answers: ArrayQueue<Told>,
 }
 
 impl Mailbox {
     pub(super) fn new() -> Self {
-        Mailbox { waiting: AtomicUsize::new(0), queue: ArrayQueue::new(ROOM) }
+        let (queue, answers) = (ArrayQueue::new(ROOM), ArrayQueue::new(ANSWERS));
+        Mailbox { waiting: AtomicUsize::new(0), queue, answers }
+    }
+
+    /// An answer, the oldest first.
+    pub fn answer(&self) -> Option<Told> {
+        self.answers.pop()
     }
 
     /// Leaves a request. It is done with the engine's next poll; those of one sender are done in
@@ -244,6 +257,11 @@ impl Stack {
             Request::SetTimeWait(policy) => self.config.time_wait = policy,
             Request::SetSynCookies(mode) => self.config.syn_cookies = mode,
             Request::SetSynLimit(limit) => self.config.syn_limit_per_s = limit,
+            Request::Tell(question) => {
+                let told = self.tell(question);
+                let _ = self.mailbox.answers.push(told); // nobody took those before
+                return Ok(());
+            }
             Request::SetMsl(_) | Request::SetMslOnLink(_) => return Err(Error::Invalid),
         }
         self.metrics.in_force.publish(&self.config);

@@ -15,11 +15,13 @@ pub struct Route {
     pub via: IpAddr,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    to: Cidr,
+/// A route in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// The network that it leads to; on the link, with our address on it.
+    pub to: Cidr,
     /// `None`: the network is on the link, its hosts are neighbours.
-    via: Option<IpAddr>,
+    pub via: Option<IpAddr>,
 }
 
 /// Our addresses and routes. Made once from an [`Interface`]; small, so everything is a scan.
@@ -30,7 +32,7 @@ pub struct Routes {
     ranges: Vec<HostRange>,
     addresses: Vec<Cidr>,
     /// Longest prefix first, so that the first match is the best one.
-    entries: Vec<Entry>,
+    entries: Vec<Hop>,
 }
 
 impl Routes {
@@ -44,11 +46,11 @@ impl Routes {
             addresses.push(Cidr { addr: interface.link_local().into(), prefix: 64 });
         }
         let default =
-            |via: IpAddr, any: IpAddr| Entry { to: Cidr { addr: any, prefix: 0 }, via: Some(via) };
-        let mut entries: Vec<Entry> = addresses
+            |via: IpAddr, any: IpAddr| Hop { to: Cidr { addr: any, prefix: 0 }, via: Some(via) };
+        let mut entries: Vec<Hop> = addresses
             .iter()
-            .map(|&to| Entry { to, via: None })
-            .chain(interface.routes.iter().map(|&Route { to, via }| Entry { to, via: Some(via) }))
+            .map(|&to| Hop { to, via: None })
+            .chain(interface.routes.iter().map(|&Route { to, via }| Hop { to, via: Some(via) }))
             .chain(interface.gateway_ipv4.map(|a| default(a.into(), Ipv4Addr::UNSPECIFIED.into())))
             .chain(interface.gateway_ipv6.map(|a| default(a.into(), Ipv6Addr::UNSPECIFIED.into())))
             .collect();
@@ -98,6 +100,11 @@ impl Routes {
     /// Our addresses, the link-local one included.
     pub fn addresses(&self) -> &[Cidr] {
         &self.addresses
+    }
+
+    /// The routes, the one that is asked first before the others.
+    pub fn iter(&self) -> impl Iterator<Item = Hop> + '_ {
+        self.entries.iter().copied()
     }
 
     /// The neighbour that takes a packet for `dst`: `dst` itself if it is on the link. `None` if

@@ -1,8 +1,8 @@
 //! Listeners: who may have an address, and how many may wait.
 
 use crate::*;
-use lastack::engine::{Error, ListenOptions};
-use lastack::tcp::SynCookies;
+use lastack::engine::{Error, Filter, ListenOptions, Question, Request, Told};
+use lastack::tcp::{State, SynCookies};
 
 const EXCLUSIVE: ListenOptions =
     ListenOptions { backlog: 16, reuse_address: false, msl: None, syn_cookies: None };
@@ -118,4 +118,46 @@ fn the_limit_of_connections() {
     tcp.remote = first; // and the one that there is goes on
     tcp.write("x");
     tcp.sends(data("x").seq(101).ack(301));
+}
+
+/// What another thread asks about connections, neighbours and routes is told with the next poll.
+#[test]
+fn questions_are_answered() {
+    let mut tcp = Exchange::established(plain());
+    let ask = |tcp: &mut Exchange, question| {
+        tcp.engine.mailbox().send(Request::Tell(question)).unwrap();
+        tcp.engine.poll(tcp.now());
+        tcp.engine.mailbox().answer().expect("an answer")
+    };
+    let all = Filter { state: None, peer: None, limit: 10 };
+    let Told::Connections(listed, more) = ask(&mut tcp, Question::Connections(all)) else {
+        panic!("connections")
+    };
+    assert_eq!((listed.len(), more), (1, false));
+    assert_eq!((listed[0].local, listed[0].remote), (tcp.local, tcp.remote));
+    assert_eq!(listed[0].info.state, State::Established);
+    for (filter, found) in [
+        (Filter { state: Some(State::Established), ..all }, 1),
+        (Filter { state: Some(State::CloseWait), ..all }, 0),
+        (Filter { peer: Some(tcp.remote.ip()), ..all }, 1),
+        (Filter { peer: Some([198, 18, 0, 77].into()), ..all }, 0),
+    ] {
+        let Told::Connections(listed, _) = ask(&mut tcp, Question::Connections(filter)) else {
+            panic!("connections")
+        };
+        assert_eq!(listed.len(), found, "{filter:?}");
+    }
+    let Told::Neighbours(neighbours) = ask(&mut tcp, Question::Neighbours) else {
+        panic!("neighbours")
+    };
+    assert!(neighbours.iter().any(|(ip, mac, _)| *ip == tcp.remote.ip() && *mac == Some(PEER_MAC)));
+    let Told::Routes(routes) = ask(&mut tcp, Question::Routes) else { panic!("routes") };
+    assert!(routes.iter().any(|hop| hop.to.contains(tcp.remote.ip()) && hop.via.is_none()));
+    // answers that nobody takes do not pile up
+    for _ in 0..20 {
+        tcp.engine.mailbox().send(Request::Tell(Question::Routes)).unwrap();
+        tcp.engine.poll(tcp.now());
+    }
+    let kept = std::iter::from_fn(|| tcp.engine.mailbox().answer()).count();
+    assert_eq!(kept, 4);
 }
