@@ -369,6 +369,45 @@ fn the_prompt_shows_and_sets_while_the_run_goes_on() {
 }
 
 #[test]
+fn the_prompt_lists_connections_and_sets_the_rate() {
+    let file = std::env::temp_dir().join(format!("lastack-load-{}", std::process::id()));
+    std::fs::write(&file, "show neighbours\nshow nothing\nshow routes\n").unwrap();
+    let lines = format!(
+        "wait 1300ms\nshow latency\nshow connections limit 2\nshow connections state fin-wait-1\n\
+         load {}\nclear tcp stats\nset rate 4k\nwait 1500ms\nshow tcp stats\nshow latency\nquit\n",
+        file.display()
+    );
+    let run = "loopback --workload rr --rate 500 --connections 5 -i";
+    let output = told(run, &lines);
+    let closed = told("loopback --workload rr --connections 5 -i", "set rate 5\nquit\n");
+    std::fs::remove_file(&file).unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let messages = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{messages}");
+    let named = format!("{} line 2: show nothing: ", file.display());
+    assert!(messages.contains(&named), "{messages}");
+    let list = "2 connections, and there are more";
+    assert!(text.contains(&format!("client: {list}")) && text.contains(&format!("server: {list}")));
+    let listed = text.lines().filter(|line| line.starts_with("  established ")).count();
+    assert_eq!(listed, 4, "{text}");
+    assert!(text.contains("198.18.0.2:9000\n      ts sack wscale:"), "{text}");
+    assert!(text.contains("client: 0 connections\n"), "none closes yet");
+    assert!(text.contains("reachable\n") && !text.contains("on the link"), "up to the wrong line");
+    let rates: Vec<f64> = text
+        .lines()
+        .filter(|line| line.starts_with("last "))
+        .map(|line| line.split("  ").last().unwrap().trim_end_matches(" requests/s"))
+        .map(|rate| rate.parse().unwrap())
+        .collect();
+    assert!(rates.len() == 2 && rates[0] < 1_000.0 && rates[1] > 2_000.0, "{rates:?}");
+    let sent: u64 =
+        shown(&text, "client", "OutSegs").split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!((2_000..9_000).contains(&sent), "since they were cleared: {sent}");
+    let messages = String::from_utf8(closed.stderr).unwrap();
+    assert!(messages.contains("set rate: a closed loop has no rate; start it with --rate"));
+}
+
+#[test]
 fn a_file_of_commands_is_carried_out_first_and_can_be_strict() {
     let file = std::env::temp_dir().join(format!("lastack-commands-{}", std::process::id()));
     std::fs::write(&file, "# habits\nset msl 1s\nshow confg tcp\nshow config tcp\n").unwrap();
@@ -378,8 +417,8 @@ fn a_file_of_commands_is_carried_out_first_and_can_be_strict() {
     let strict = told(&format!("{run} --cmdline-strict"), "");
     std::fs::remove_file(&file).unwrap();
     let gone = told(&run, "");
-    let wrong =
-        "show confg tcp: show time-wait, show syn, show tcp stats or show config tcp is expected";
+    let wrong = "show confg tcp: show time-wait, show syn, show tcp stats, show connections, show latency, \
+         show neighbours, show routes or show config tcp is expected";
     let messages = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && messages.contains(&format!("{name} line 3: {wrong}")));
     let text = String::from_utf8(output.stdout).unwrap();

@@ -2,13 +2,13 @@
 
 use super::tcp_args::{msl, syn_limit};
 use super::units;
-use crate::engine::Request;
-use crate::tcp::{SynCookies, TimeWaitPolicy};
+use crate::engine::{Filter, Question, Request};
+use crate::tcp::{State, SynCookies, TimeWaitPolicy};
 use core::fmt::Write;
 use core::time::Duration;
 
 /// What a line asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Order {
     /// Say what there is, or what begins with this.
     Help(Option<String>),
@@ -24,6 +24,16 @@ pub enum Order {
     ShowTcpStats,
     /// TCP's habits.
     ShowConfigTcp,
+    /// Connections, neighbours or routes.
+    Show(Question),
+    /// How late requests were.
+    ShowLatency,
+    /// Count from here on.
+    ClearTcpStats,
+    /// Requests or connections in a second, of all engines together.
+    SetRate(f64),
+    /// Carry out the commands of a file.
+    Load(String),
     /// Ask something of all engines.
     Ask(Request),
 }
@@ -34,6 +44,8 @@ enum Takes {
     Nothing,
     Maybe(&'static str),
     One(&'static str),
+    /// Any number of words.
+    Some(&'static str),
 }
 
 /// A command: its words, what follows them, what it does, and how the argument is read.
@@ -44,7 +56,7 @@ struct Verb {
     read: fn(&str) -> Result<Order, String>,
 }
 
-const VERBS: [Verb; 12] = [
+const VERBS: [Verb; 19] = [
     Verb {
         words: &["help"],
         takes: Takes::Maybe("WORD"),
@@ -80,6 +92,48 @@ const VERBS: [Verb; 12] = [
         takes: Takes::Nothing,
         help: "counters that are not zero, under the names of nstat",
         read: |_| Ok(Order::ShowTcpStats),
+    },
+    Verb {
+        words: &["show", "connections"],
+        takes: Takes::Some("[state STATE] [peer ADDR] [limit N]"),
+        help: "connections as ss -ti shows them, 20 of each engine; it looks at all, which engines notice",
+        read: |words| connections(words).map(|filter| Order::Show(Question::Connections(filter))),
+    },
+    Verb {
+        words: &["show", "latency"],
+        takes: Takes::Nothing,
+        help: "how late requests were so far, and in the last interval",
+        read: |_| Ok(Order::ShowLatency),
+    },
+    Verb {
+        words: &["show", "neighbours"],
+        takes: Takes::Nothing,
+        help: "neighbours on the link, their Ethernet addresses and states",
+        read: |_| Ok(Order::Show(Question::Neighbours)),
+    },
+    Verb {
+        words: &["show", "routes"],
+        takes: Takes::Nothing,
+        help: "our addresses and routes, the one that is asked first before the others",
+        read: |_| Ok(Order::Show(Question::Routes)),
+    },
+    Verb {
+        words: &["clear", "tcp", "stats"],
+        takes: Takes::Nothing,
+        help: "show tcp stats counts from here on; the result of the run does not change",
+        read: |_| Ok(Order::ClearTcpStats),
+    },
+    Verb {
+        words: &["set", "rate"],
+        takes: Takes::One("N/s"),
+        help: "requests or connections begun in a second, of a client in an open loop",
+        read: |rate| units::rate(rate).map(Order::SetRate),
+    },
+    Verb {
+        words: &["load"],
+        takes: Takes::One("FILE"),
+        help: "carry out the commands of a file, up to the first that is wrong",
+        read: |file| Ok(Order::Load(file.to_owned())),
     },
     Verb {
         words: &["show", "config", "tcp"],
@@ -154,6 +208,7 @@ impl Verb {
         match self.takes {
             Takes::Nothing => self.name(),
             Takes::Maybe(what) => format!("{} [{what}]", self.name()),
+            Takes::Some(what) => format!("{} {what}", self.name()),
             Takes::One(what) => format!("{} {what}", self.name()),
         }
     }
@@ -175,6 +230,10 @@ pub fn parse(line: &str) -> Result<Option<Order>, String> {
     let name = verb.name();
     match (verb.takes, &words[verb.words.len()..]) {
         (Takes::Nothing | Takes::Maybe(_), []) => (verb.read)("").map(Some),
+        (Takes::Some(_), words) => match (verb.read)(&words.join(" ")) {
+            Ok(order) => Ok(Some(order)),
+            Err(error) => Err(format!("{name}: {error}")),
+        },
         (Takes::Nothing, [first, ..]) => {
             Err(format!("{name}: nothing may follow it, {first} does"))
         }
@@ -187,6 +246,54 @@ pub fn parse(line: &str) -> Result<Option<Order>, String> {
             Err(format!("{name}: one word may follow it, {second} is too much"))
         }
     }
+}
+
+/// Connections that are listed if nothing is said.
+const LISTED: u32 = 20;
+
+/// Reads which connections are to be shown.
+fn connections(words: &str) -> Result<Filter, String> {
+    let mut filter = Filter { state: None, peer: None, limit: LISTED };
+    let mut words = words.split_whitespace();
+    while let Some(word) = words.next() {
+        let value = words.next().ok_or_else(|| format!("{word}: a value is expected after it"))?;
+        match word {
+            "state" => filter.state = Some(state(value)?),
+            "peer" => {
+                let address = value
+                    .parse()
+                    .map_err(|_| format!("peer {value}: an IPv4 or IPv6 address is expected"))?;
+                filter.peer = Some(address);
+            }
+            "limit" => {
+                let limit = units::count(value, 1, 100_000);
+                filter.limit = limit.map_err(|error| format!("limit {value}: {error}"))? as u32;
+            }
+            _ => return Err(format!("{word}: state, peer or limit is expected")),
+        }
+    }
+    Ok(filter)
+}
+
+/// The states by the names that ss has for them.
+pub const STATES: [(&str, State); 9] = [
+    ("syn-sent", State::SynSent),
+    ("syn-recv", State::SynReceived),
+    ("established", State::Established),
+    ("fin-wait-1", State::FinWait1),
+    ("fin-wait-2", State::FinWait2),
+    ("close-wait", State::CloseWait),
+    ("closing", State::Closing),
+    ("last-ack", State::LastAck),
+    ("closed", State::Closed),
+];
+
+fn state(name: &str) -> Result<State, String> {
+    let known = STATES.iter().find(|(known, _)| *known == name);
+    known.map(|&(_, state)| state).ok_or_else(|| {
+        let names: Vec<String> = STATES.iter().map(|(name, _)| (*name).to_owned()).collect();
+        format!("state {name}: {} is expected", alternatives(&names))
+    })
 }
 
 /// What to say of words that no command begins with.
@@ -254,6 +361,20 @@ mod tests {
             ("set syn-limit 100", Some(Order::Ask(Request::SetSynLimit(Some(100))))),
             ("set syn-limit off", Some(Order::Ask(Request::SetSynLimit(None)))),
             ("show config tcp", Some(Order::ShowConfigTcp)),
+            ("show latency", Some(Order::ShowLatency)),
+            ("show neighbours", Some(Order::Show(Question::Neighbours))),
+            ("show routes", Some(Order::Show(Question::Routes))),
+            (
+                "show connections state established limit 5 peer 198.18.0.1",
+                Some(Order::Show(Question::Connections(Filter {
+                    state: Some(State::Established),
+                    peer: Some([198, 18, 0, 1].into()),
+                    limit: 5,
+                }))),
+            ),
+            ("clear tcp stats", Some(Order::ClearTcpStats)),
+            ("set rate 10k/s", Some(Order::SetRate(10_000.0))),
+            ("load file", Some(Order::Load("file".to_owned()))),
             ("set msl 1s", Some(Order::Ask(Request::SetMsl(second)))),
             ("set msl-on-link 1s", Some(Order::Ask(Request::SetMslOnLink(Some(second))))),
             ("set msl-on-link off", Some(Order::Ask(Request::SetMslOnLink(None)))),
@@ -274,19 +395,22 @@ mod tests {
         for (line, told) in [
             (
                 "go",
-                "go: help, quit, wait, show time-wait, show syn, show tcp stats, show config tcp, \
-                 set msl, set msl-on-link, set time-wait, set syn-cookies or set syn-limit is \
-                 expected"
+                "go: help, quit, wait, show time-wait, show syn, show tcp stats, show connections, \
+                 show latency, show neighbours, show routes, clear tcp stats, set rate, load, show \
+                 config tcp, set msl, set msl-on-link, set time-wait, set syn-cookies or set \
+                 syn-limit is expected"
                     .to_owned(),
             ),
             (
                 "show",
-                "show: show time-wait, show syn, show tcp stats or show config tcp is expected".into(),
+                "show: show time-wait, show syn, show tcp stats, show connections, show latency, \
+                 show neighbours, show routes or show config tcp is expected"
+                    .into(),
             ),
             ("show tcp", "show tcp: show tcp stats is expected".into()),
             (
                 "set mls 1s",
-                "set mls 1s: set msl, set msl-on-link, set time-wait, set syn-cookies or set syn-limit is expected".into(),
+                "set mls 1s: set rate, set msl, set msl-on-link, set time-wait, set syn-cookies or set syn-limit is expected".into(),
             ),
             ("set msl", "set msl: TIME is expected".into()),
             ("set msl 30", format!("set msl 30: {time}")),
@@ -306,6 +430,29 @@ mod tests {
             ("set time-wait maybe", "set time-wait maybe: strict or reuse is expected".into()),
             ("quit now", "quit: nothing may follow it, now does".into()),
             ("wait", "wait: TIME is expected".into()),
+            ("clear", "clear: clear tcp stats is expected".into()),
+            ("load", "load: FILE is expected".into()),
+            (
+                "set rate fast",
+                "set rate fast: a positive rate is expected, as in 500, 10k or 1.5M/s".into(),
+            ),
+            ("show connections peer", "show connections: peer: a value is expected after it".into()),
+            (
+                "show connections peer me",
+                "show connections: peer me: an IPv4 or IPv6 address is expected".into(),
+            ),
+            (
+                "show connections limit 0",
+                "show connections: limit 0: a number from 1 to 100000 is expected, as in 100 or 10k"
+                    .into(),
+            ),
+            ("show connections all 1", "show connections: all: state, peer or limit is expected".into()),
+            (
+                "show connections state open",
+                "show connections: state open: syn-sent, syn-recv, established, fin-wait-1, \
+                 fin-wait-2, close-wait, closing, last-ack or closed is expected"
+                    .into(),
+            ),
         ] {
             assert_eq!(parse(line), Err(told), "{line}");
         }
@@ -317,15 +464,16 @@ mod tests {
         let text = help(None).unwrap();
         assert_eq!(text.lines().count(), VERBS.len());
         assert!(VERBS.iter().all(|verb| text.contains(&verb.usage())));
-        assert_eq!(help(Some("set")).unwrap().lines().count(), 5);
-        assert_eq!(completions("sh").len(), 4);
+        assert_eq!(help(Some("set")).unwrap().lines().count(), 6);
+        assert_eq!(completions("sh").len(), 8);
         assert_eq!(completions("show t"), ["show time-wait", "show tcp stats"]);
         assert_eq!(completions("set msl-"), ["set msl-on-link "]);
         assert_eq!(completions("x"), Vec::<String>::new());
         for line in completions("") {
             let complete = format!("{line}{}", if line.ends_with(' ') { "1s" } else { "" });
             let known = parse(&complete).is_ok_and(|order| order.is_some());
-            let known = known || ["set time-wait ", "set syn-"].iter().any(|x| line.starts_with(x));
+            let word = ["set time-wait ", "set syn-", "set rate "];
+            let known = known || word.iter().any(|begun| line.starts_with(begun));
             assert!(known, "{line}");
         }
     }

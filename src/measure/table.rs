@@ -113,17 +113,32 @@ fn row(out: &mut String, name: &str, text: &str) {
 
 /// The latency table, with a row for each histogram that has anything in it.
 fn latencies(out: &mut String, report: &Report) {
-    let rows: Vec<(&str, Summary)> = [
+    let times = [
         ("latency", report.latency),
         ("service", report.service),
         ("connect", report.connect),
         ("close", report.close),
-    ]
-    .into_iter()
-    .filter_map(|(name, summary)| summary.filter(|s| s.count > 0).map(|s| (name, s)))
-    .collect();
+    ];
+    let times = times.into_iter().filter_map(|(name, summary)| summary.map(|s| (name, s)));
+    let table = self::times(&times.collect::<Vec<_>>());
+    out.push_str(&table);
+    if !table.is_empty() && report.pacing == Pacing::Closed && !is_held(report) {
+        line(
+            out,
+            format_args!(
+                "closed loop: no request waits for its turn, so there is only service time"
+            ),
+        );
+    }
+}
+
+/// A table of times, with a row for each of which there is any.
+pub fn times(of: &[(&str, Summary)]) -> String {
+    let mut text = String::new();
+    let out = &mut text;
+    let rows: Vec<&(&str, Summary)> = of.iter().filter(|(_, summary)| summary.count > 0).collect();
     if rows.is_empty() {
-        return;
+        return text;
     }
     line(
         out,
@@ -133,7 +148,7 @@ fn latencies(out: &mut String, report: &Report) {
         ),
     );
     for (name, summary) in rows {
-        let Summary { count, min, mean, p50, p90, p99, p99_9, p99_99, max } = summary;
+        let Summary { count, min, mean, p50, p90, p99, p99_9, p99_99, max } = *summary;
         let [min, p50, p90, p99, p99_9, p99_99, max] =
             [min, p50, p90, p99, p99_9, p99_99, max].map(|nanos| human_ns(nanos as f64));
         let mean = human_ns(mean);
@@ -144,14 +159,7 @@ fn latencies(out: &mut String, report: &Report) {
             ),
         );
     }
-    if report.pacing == Pacing::Closed && !is_held(report) {
-        line(
-            out,
-            format_args!(
-                "closed loop: no request waits for its turn, so there is only service time"
-            ),
-        );
-    }
+    text
 }
 
 fn connections(of: &Connections) -> String {

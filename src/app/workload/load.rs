@@ -10,7 +10,7 @@ use crate::net::range::HostRange;
 use crate::tcp::CloseReason;
 use crate::time::Instant;
 use core::net::SocketAddr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use crossbeam_queue::ArrayQueue;
 use std::sync::Arc;
@@ -75,8 +75,10 @@ pub struct LoadConfig {
 pub struct Control {
     stop: AtomicBool,
     finished: AtomicBool,
-    /// Somebody wants what was recorded, and has left something to go on recording in.
+    /// Somebody wants what was recorded, and has left something to go on recording in; or another rate.
     wanted: AtomicBool,
+    /// The rate that is wanted, as bits; 0 = none.
+    rate: AtomicU64,
     spare: ArrayQueue<Box<Measured>>,
     recorded: ArrayQueue<Box<Measured>>,
 }
@@ -87,6 +89,7 @@ impl Default for Control {
             stop: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             wanted: AtomicBool::new(false),
+            rate: AtomicU64::new(0),
             spare: ArrayQueue::new(1),
             recorded: ArrayQueue::new(1),
         }
@@ -110,6 +113,12 @@ impl Control {
         let refused = self.spare.push(empty).err();
         self.wanted.store(true, Ordering::Release);
         refused
+    }
+
+    /// Sets the arrivals in a second of an open loop; its schedule begins anew. A closed loop has none.
+    pub fn set_rate(&self, per_second: f64) {
+        self.rate.store(per_second.to_bits(), Ordering::Relaxed);
+        self.wanted.store(true, Ordering::Release);
     }
 
     /// What was asked for, once it is there.
@@ -204,7 +213,7 @@ impl Load {
             self.start(now);
         }
         if self.control.wanted.load(Ordering::Acquire) {
-            self.hand_over();
+            self.attend(now);
         }
         if let Some(until) = self.drain_until {
             if self.tally.open_now.get() == 0 {
@@ -214,14 +223,27 @@ impl Load {
         }
         if self.control.stop.load(Ordering::Relaxed) {
             self.drain_until = Some(now + DRAIN);
-            self.not_started = self.schedule.as_mut().map_or(0, |s| s.take_all_due(now));
+            self.not_started += self.schedule.as_mut().map_or(0, |s| s.take_all_due(now));
             return Stage::Draining;
         }
         Stage::Running
     }
 
-    /// Gives away what was recorded, and goes on with what is empty.
+    /// Does what is wanted: another rate, and what was recorded.
     #[cold]
+    fn attend(&mut self, now: Instant) {
+        let rate = f64::from_bits(self.control.rate.swap(0, Ordering::Relaxed));
+        if let (Some((old, arrival)), Some(schedule)) = (&mut self.config.pace, &mut self.schedule)
+            && rate > 0.0
+        {
+            *old = rate;
+            self.not_started += schedule.take_all_due(now);
+            *schedule = Schedule::new(rate, *arrival, now, self.config.seed);
+        }
+        self.hand_over();
+    }
+
+    /// Gives away what was recorded, and goes on with what is empty.
     fn hand_over(&mut self) {
         if self.control.recorded.is_full() {
             return; // the last answer has not been taken yet
@@ -404,6 +426,22 @@ mod tests {
 
     const fn at(millis: u64) -> Instant {
         Instant::from_millis(millis)
+    }
+
+    #[test]
+    fn another_rate_begins_another_schedule() {
+        let (mut load, control) = load(Some((1_000.0, Arrival::Fixed)));
+        load.tick(at(0));
+        while load.next_start(at(10)).is_some() {}
+        control.set_rate(100.0);
+        load.tick(at(12)); // the two that were due are not made up for
+        let started: Vec<u64> = (12..60).filter(|&ms| load.next_start(at(ms)).is_some()).collect();
+        assert_eq!((started, load.not_started()), (vec![12, 22, 32, 42, 52], 2));
+        let (mut closed, control) = self::load(None);
+        closed.tick(at(0));
+        control.set_rate(100.0);
+        closed.tick(at(1));
+        assert!(!closed.is_open_loop());
     }
 
     #[test]

@@ -71,9 +71,10 @@ fn run_workload<W: Workload + Send + 'static>(
         move || engines::drive(runner, &halt)
     })?;
     let timing = timing(common, common.duration_of_client());
-    let prompt = Prompt::start(script, &[&clients.gauges]);
-    let ended = || down.rang() || prompt.wants_to_end();
     let mut readings = Readings::of(&clients.controls, common, load)?;
+    let steered = readings.steered();
+    let prompt = Prompt::start(script, &[&clients.gauges], Some(steered));
+    let ended = || down.rang() || prompt.wants_to_end();
     let began = Instant::now();
     let windows = watch(&timing, &signals, &[&clients.gauges], &mut readings, ended);
     clients.stop(&down);

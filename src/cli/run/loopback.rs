@@ -106,8 +106,9 @@ fn run_workload<W: Workload + Send + 'static, S: App + Send + 'static>(
     let running = start(&setup, clients.runners.drain(..).collect(), servers, &halts, &down)?;
     let timing = timing(common, common.duration_of_client());
     let sides = [&clients.gauges, &server_gauges];
-    let prompt = Prompt::start(script, &sides);
     let mut readings = Readings::of(&clients.controls, common, load)?;
+    let steered = readings.steered();
+    let prompt = Prompt::start(script, &sides, Some(steered));
     let began = Instant::now();
     let ended = || down.rang() || prompt.wants_to_end();
     let windows = watch(&timing, &signals, &sides, &mut readings, ended);

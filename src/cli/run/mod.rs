@@ -11,6 +11,7 @@
 
 mod client;
 mod engines;
+mod listing;
 mod loopback;
 mod outcome;
 mod prompt;

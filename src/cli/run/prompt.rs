@@ -1,13 +1,16 @@
 //! The prompt beside a run: lines from a file and from whoever sits there, read by a thread of its
 //! own, which reads counters and talks to engines through their mailboxes.
 
+use super::listing;
+use super::readings::Board;
 use super::show;
 use super::side::SideGauges;
 use super::watch::wait_until;
+use crate::app::workload::Control;
 use crate::cli::Failure;
 use crate::cli::args::Common;
 use crate::cli::prompt::{self, Order};
-use crate::engine::Request;
+use crate::engine::{Question, Request};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use rustyline::completion::Completer;
@@ -17,9 +20,10 @@ use rustyline::hint::Hinter;
 use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -83,14 +87,16 @@ struct Shared {
 }
 
 impl Prompt {
-    /// Begins to read, if there is anything to be read.
-    pub fn start(script: Script, sides: &[&SideGauges]) -> Self {
+    /// Begins to read, if there is anything to be read. `clients` are those of the first side, if it has
+    /// any.
+    pub fn start(script: Script, sides: &[&SideGauges], clients: Option<Steered>) -> Self {
         let shared = Arc::<Shared>::default();
         let talk = script.interactive || !script.lines.is_empty();
         let thread = talk.then(|| {
             let now = Instant::now();
             let sides = sides.iter().map(|&side| (side.clone(), show::Last::of(side, now)));
-            let mut talker = Talker { shared: shared.clone(), sides: sides.collect() };
+            let (shared, sides) = (shared.clone(), sides.collect());
+            let mut talker = Talker { shared, sides, clients, cleared: Vec::new() };
             std::thread::spawn(move || talker.run(&script))
         });
         Prompt { shared, thread }
@@ -115,6 +121,16 @@ impl Prompt {
     }
 }
 
+/// The clients of a run, as far as the prompt steers them.
+pub struct Steered {
+    /// Their switches.
+    pub controls: Vec<Arc<Control>>,
+    /// Do they follow a schedule?
+    pub open_loop: bool,
+    /// How late their requests were.
+    pub board: Arc<Mutex<Board>>,
+}
+
 /// Shall the next line be read?
 #[derive(PartialEq, Eq)]
 enum Next {
@@ -125,12 +141,18 @@ enum Next {
 struct Talker {
     shared: Arc<Shared>,
     sides: Vec<(SideGauges, show::Last)>,
+    clients: Option<Steered>,
+    /// What TCP had counted when that was cleared, for each side.
+    cleared: Vec<BTreeMap<String, u64>>,
 }
+
+/// How deep files of commands may load others.
+const DEEPEST: usize = 8;
 
 impl Talker {
     fn run(&mut self, script: &Script) {
         for (number, line) in (1..).zip(&script.lines) {
-            match self.carry_out(line) {
+            match self.carry_out(line, 0) {
                 Ok(Next::Line) => {}
                 Ok(Next::Nothing) => return,
                 Err(error) => {
@@ -194,13 +216,13 @@ impl Talker {
     }
 
     fn carry_out_and_tell(&mut self, line: &str) -> Next {
-        self.carry_out(line).unwrap_or_else(|error| {
+        self.carry_out(line, 0).unwrap_or_else(|error| {
             eprintln!("lastack: {error}");
             Next::Line
         })
     }
 
-    fn carry_out(&mut self, line: &str) -> Result<Next, String> {
+    fn carry_out(&mut self, line: &str, depth: usize) -> Result<Next, String> {
         let Some(order) = prompt::parse(line)? else { return Ok(Next::Line) };
         let text = match order {
             Order::Quit => {
@@ -219,8 +241,24 @@ impl Talker {
             }
             Order::ShowSyn => self.sides.iter().map(|(side, _)| show::syn(side)).collect(),
             Order::ShowTcpStats => {
-                self.sides.iter().map(|(side, _)| show::tcp_stats(side)).collect()
+                let cleared = self.cleared.iter().map(Some).chain(core::iter::repeat(None));
+                let sides = self.sides.iter().zip(cleared);
+                sides.map(|((side, _), cleared)| show::tcp_stats(side, cleared)).collect()
             }
+            Order::ClearTcpStats => {
+                self.cleared = self.sides.iter().map(|(side, _)| side.tcp()).collect();
+                String::new()
+            }
+            Order::ShowLatency => {
+                let clients = self.clients.as_ref().ok_or("show latency: a server records none")?;
+                show::latency(&clients.board.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+            Order::SetRate(rate) => {
+                self.set_rate(rate)?;
+                String::new()
+            }
+            Order::Show(question) => self.question(question)?,
+            Order::Load(file) => return self.load(&file, depth),
             Order::ShowConfigTcp => {
                 self.sides.iter().map(|(side, _)| show::config_tcp(side)).collect()
             }
@@ -247,6 +285,55 @@ impl Talker {
         } else {
             Err("an engine does not answer; it will do it when it runs again".to_owned())
         }
+    }
+
+    /// Asks all engines to tell something.
+    fn question(&self, question: Question) -> Result<String, String> {
+        let mut text = String::new();
+        for (side, _) in &self.sides {
+            for engine in &side.engines {
+                while engine.mailbox.answer().is_some() {} // of a question that was given up
+                let sent = engine.mailbox.send(Request::Tell(question));
+                sent.map_err(|error| error.to_string())?;
+                let mut told = None;
+                wait_until(TAKEN_WITHIN, || {
+                    told = engine.mailbox.answer();
+                    told.is_some()
+                });
+                let told = told.ok_or("an engine does not answer")?;
+                text += &listing::show(side.name, &told);
+            }
+        }
+        Ok(text)
+    }
+
+    fn set_rate(&self, rate: f64) -> Result<(), String> {
+        match &self.clients {
+            Some(clients) if clients.open_loop => {
+                let each = rate / clients.controls.len() as f64;
+                clients.controls.iter().for_each(|control| control.set_rate(each));
+                Ok(())
+            }
+            Some(_) => Err("set rate: a closed loop has no rate; start it with --rate".to_owned()),
+            None => Err("set rate: a server begins nothing".to_owned()),
+        }
+    }
+
+    /// Carries out the commands of a file, up to the first that is wrong.
+    fn load(&mut self, file: &str, depth: usize) -> Result<Next, String> {
+        if depth == DEEPEST {
+            return Err(format!("load {file}: files load one another {DEEPEST} deep"));
+        }
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| format!("load {file}: cannot be read: {error}"))?;
+        for (number, line) in (1..).zip(text.lines()) {
+            let next = self.carry_out(line, depth + 1);
+            match next.map_err(|error| format!("{file} line {number}: {error}"))? {
+                Next::Line => {}
+                Next::Nothing => return Ok(Next::Nothing),
+            }
+        }
+        Ok(Next::Line)
     }
 
     fn wait(&self, time: Duration) {

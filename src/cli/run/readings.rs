@@ -2,17 +2,19 @@
 //! histograms.
 
 use super::outcome::created;
+use super::prompt::Steered;
 use super::side::SideGauges;
 use crate::app::workload::{Control, Measured};
 use crate::cli::Failure;
 use crate::cli::args::{Common, LoadArgs};
+use crate::measure::Summary;
 use crate::measure::hlog::HLog;
 use crate::measure::interval::Interval;
 use crate::measure::rate::Totals;
 use core::time::Duration;
 use std::fs::File;
 use std::io::{self, BufWriter};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 /// How long an engine may take to answer; a poll is a few microseconds as a rule. What comes later
@@ -20,6 +22,15 @@ use std::time::{Instant, SystemTime};
 const PATIENCE: Duration = Duration::from_millis(20);
 /// Time between rows if there are no periodic lines.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// How late requests were, for whoever wants to see it while the run goes on.
+#[derive(Debug, Default)]
+pub struct Board {
+    /// So far, by kind.
+    pub times: Vec<(&'static str, Summary)>,
+    /// In the last interval.
+    pub last: Option<Interval>,
+}
 
 /// What was taken from the clients so far.
 pub struct Readings {
@@ -36,6 +47,8 @@ pub struct Readings {
     rows: Vec<Interval>,
     hlog: Option<HLog<BufWriter<File>>>,
     trouble: Option<io::Error>,
+    /// What is shown of it.
+    board: Arc<Mutex<Board>>,
 }
 
 impl Readings {
@@ -51,6 +64,7 @@ impl Readings {
             rows: Vec::new(),
             hlog: None,
             trouble: None,
+            board: Arc::default(),
         }
     }
 
@@ -60,7 +74,8 @@ impl Readings {
         common: &Common,
         load: &LoadArgs,
     ) -> Result<Self, Failure> {
-        let wanted = load.hlog.is_some() || load.csv.is_some();
+        let talks = common.interactive || common.cmdline_file.is_some();
+        let wanted = talks || load.hlog.is_some() || load.csv.is_some();
         let period = match common.stats_period() {
             none if none.is_zero() && wanted => PERIOD,
             period => period,
@@ -74,6 +89,12 @@ impl Readings {
             hlog: hlog.map_err(|error| Failure::Run(format!("--hlog: {error}")))?,
             ..Readings::none(period)
         })
+    }
+
+    /// The clients, for the prompt to steer.
+    pub fn steered(&self) -> Steered {
+        let (controls, board) = (self.controls.clone(), self.board.clone());
+        Steered { controls, open_loop: self.open_loop, board }
     }
 
     /// Ends an interval of `span` at `end`, in which the client did what `done` says. Returns its row,
@@ -94,6 +115,12 @@ impl Readings {
         let row = Interval::of(end, span, done, side.open_now(), &times);
         self.rows.push(row);
         self.end_interval(end, span);
+        let Measured { latency, service, connect, close } = &self.whole;
+        let times =
+            [("latency", latency), ("service", service), ("connect", connect), ("close", close)];
+        let times = times.map(|(kind, histogram)| (kind, histogram.summary()));
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        *board = Board { times: times.to_vec(), last: Some(row) };
         Some(row)
     }
 

@@ -71,7 +71,7 @@ fn serve<A: App + Send + 'static>(
         move || engines::drive(runner, &halt)
     })?;
     let timing = timing(common, common.duration);
-    let prompt = Prompt::start(script, &[&gauges]);
+    let prompt = Prompt::start(script, &[&gauges], None);
     let mut readings = Readings::none(timing.period);
     let ended = || down.rang() || prompt.wants_to_end();
     let windows = watch(&timing, &signals, &[&gauges], &mut readings, ended);

@@ -1,12 +1,15 @@
 //! What the prompt shows of a side.
 
+use super::readings::Board;
 use super::side::SideGauges;
 use crate::engine::Limits;
 use crate::measure::histogram::{human_duration, human_ns};
 use crate::measure::rate::{human, per_second};
 use crate::measure::report::TimeLeft;
+use crate::measure::table::times;
 use crate::tcp::{self, Counters, SynCookies, TimeWaitPolicy};
 use core::fmt::Write;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// When a side was last shown, and what had expired.
@@ -171,10 +174,30 @@ fn cookies(mode: SynCookies) -> &'static str {
     }
 }
 
-/// `show tcp stats`
-pub fn tcp_stats(side: &SideGauges) -> String {
+/// `show latency`
+pub fn latency(board: &Board) -> String {
+    let Some(last) = &board.last else {
+        return "  nothing has been recorded yet: it is taken once a second\n".to_owned();
+    };
+    let mut out = times(&board.times);
+    let [p50, p99, p99_9, max] =
+        [last.p50, last.p99, last.p99_9, last.max].map(|nanos| human_ns(nanos as f64));
+    let _ = writeln!(
+        out,
+        "last {:.1} s: {} values  p50 {p50}  p99 {p99}  p99.9 {p99_9}  max {max}  {} requests/s",
+        last.span_s,
+        last.count,
+        human(last.requests_per_s)
+    ); // a string takes all
+    out
+}
+
+/// `show tcp stats`, without what was `cleared`.
+pub fn tcp_stats(side: &SideGauges, cleared: Option<&BTreeMap<String, u64>>) -> String {
     let mut out = format!("{}\n", side.name);
     for (name, count) in side.tcp() {
+        let before = cleared.and_then(|counts| counts.get(&name)).copied().unwrap_or(0);
+        let count = count.saturating_sub(before);
         if count > 0 {
             let _ = writeln!(out, "  {name:<28} {count}"); // a string takes all
         }
