@@ -99,6 +99,7 @@ fn client<W: Workload>(port: DpdkPort, remote: SocketAddr, once: bool) -> Outcom
         requests_per_connection: once.then_some(1),
         close: CloseBy::Server,
         warmup: Duration::ZERO,
+        ramp: Duration::ZERO,
         seed: 1,
     };
     let load = Load::new(load, Arc::new(Tally::default()), Arc::new(Control::default()));

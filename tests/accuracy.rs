@@ -90,6 +90,7 @@ fn measured(stalls: bool, connections: u32, pace: Option<(f64, Arrival)>) -> Mea
         requests_per_connection: None,
         close: CloseBy::Client,
         warmup: Duration::from_secs(1),
+        ramp: Duration::ZERO,
         seed: 5,
     };
     let control = Arc::<Control>::default();

@@ -110,6 +110,7 @@ fn load(close: CloseBy, requests_per_connection: Option<u32>) -> LoadConfig {
         requests_per_connection,
         close,
         warmup: Duration::ZERO,
+        ramp: Duration::ZERO,
         seed: 1,
     }
 }

@@ -79,6 +79,7 @@ impl<W: Workload> World<W> {
             requests_per_connection,
             close: CloseBy::Server,
             warmup: Duration::ZERO,
+            ramp: Duration::ZERO,
             seed,
         };
         let (control, tally) = (Arc::new(Control::default()), Arc::new(Tally::default()));

@@ -81,6 +81,30 @@ fn connect_opens_and_holds() {
     assert_eq!(count(&report, "/requests/completed"), 0);
 }
 
+/// Rates and connections grow from nothing: the first of four quarters does an eighth of a quarter's.
+#[test]
+fn a_ramp_is_climbed() {
+    let run = "loopback --duration 1200ms --stats-period 300ms --ramp 1200ms";
+    for options in ["--workload rr --rate 8k", "--workload connect --connections 4000"] {
+        let report = report(&format!("{run} {options}"));
+        let rates: Vec<f64> = report["intervals"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| {
+                row["requests_per_s"].as_f64().unwrap() + row["connections_per_s"].as_f64().unwrap()
+            })
+            .collect();
+        assert_eq!(count(&report, "/errors"), 0);
+        let done =
+            count(&report, "/requests/completed") + count(&report, "/connections/established");
+        assert!((3_000..6_500).contains(&done), "{options}: {done}, {rates:?}");
+        if options.contains("rr") {
+            assert!(rates[0] < 2_000.0 && rates.last().unwrap() > &4_000.0, "{rates:?}");
+        }
+    }
+}
+
 #[test]
 fn streams_go_where_they_are_told() {
     for (direction, sends, receives) in

@@ -289,6 +289,7 @@ fn load<W: Workload>(port: DpdkPort, rate: f64, once: Option<u32>, each: u64) ->
         requests_per_connection: once,
         close: CloseBy::Server,
         warmup: WARMUP,
+        ramp: Duration::ZERO,
         seed: 1,
     };
     let (control, tally) = (Arc::new(Control::default()), Arc::new(Tally::default()));

@@ -98,6 +98,7 @@ pub fn run(eal: &Eal) -> Outcome<()> {
             requests_per_connection: None,
             close: CloseBy::Client,
             warmup: PATIENCE, // histograms touch memory as new times come up
+            ramp: Duration::ZERO,
             seed: 1,
         };
         let (control, tally) = (Arc::new(Control::default()), Arc::new(Tally::default()));

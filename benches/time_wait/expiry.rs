@@ -192,6 +192,7 @@ fn load(port: DpdkPort, pace: Option<(f64, Arrival)>) -> Outcome<Summary> {
         requests_per_connection: None,
         close: CloseBy::Client,
         warmup: WARMUP,
+        ramp: Duration::ZERO,
         seed: 1,
     };
     let control = Arc::new(Control::default());

@@ -249,6 +249,9 @@ pub struct LoadArgs {
     /// loop]
     #[arg(long, value_name = "N/s", value_parser = units::rate)]
     pub rate: Option<f64>,
+    /// Time in which the rate (closed loop: the number of connections) grows from nothing
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::time)]
+    pub ramp: Duration,
     /// Spacing of an open loop [default: fixed]
     #[arg(long, value_enum, requires = "rate")]
     pub arrival: Option<ArrivalArg>,

@@ -66,6 +66,8 @@ pub struct LoadConfig {
     pub close: CloseBy,
     /// What begins within this time from the start is not recorded.
     pub warmup: Duration,
+    /// How long the rate (open loop) or the number of connections (closed loop) grows from nothing.
+    pub ramp: Duration,
     /// Seed of the schedule.
     pub seed: u64,
 }
@@ -179,6 +181,8 @@ pub struct Load {
     measured: Box<Measured>,
     schedule: Option<Schedule>,
     record_from: Instant,
+    /// When all connections may be there.
+    ramp_ends: Instant,
     started: bool,
     drain_until: Option<Instant>,
     retry_at: Instant,
@@ -197,6 +201,7 @@ impl Load {
             measured: Box::default(),
             schedule: None,
             record_from: Instant::ZERO,
+            ramp_ends: Instant::ZERO,
             started: false,
             drain_until: None,
             retry_at: Instant::ZERO,
@@ -263,7 +268,12 @@ impl Load {
         self.schedule = self
             .config
             .pace
-            .map(|(rate, arrival)| Schedule::new(rate, arrival, now, self.config.seed));
+            .map(|(rate, arrival)| Schedule::new(rate, arrival, now, self.config.seed))
+            .map(|schedule| schedule.with_ramp(self.config.ramp));
+        self.ramp_ends = match self.schedule {
+            Some(_) => now,
+            None => now + self.config.ramp,
+        };
     }
 
     /// Is new work still begun?
@@ -281,7 +291,30 @@ impl Load {
     /// May a connection be begun now, as far as numbers and earlier failures go?
     #[inline]
     pub fn may_connect(&self, now: Instant) -> bool {
-        self.tally.open_now.get() < u64::from(self.config.connections) && self.retry_at <= now
+        self.tally.open_now.get() < self.connections_at(now) && self.retry_at <= now
+    }
+
+    /// How many connections there may be: in a closed loop they grow with the ramp.
+    #[inline]
+    fn connections_at(&self, now: Instant) -> u64 {
+        let all = u64::from(self.config.connections);
+        if now >= self.ramp_ends {
+            return all;
+        }
+        let ramp = self.config.ramp.as_nanos();
+        let passed = ramp - u128::from(self.ramp_ends.nanos_since(now));
+        ((u128::from(all) * passed / ramp) as u64).max(1)
+    }
+
+    /// When there may be one connection more than there are: at once, or as the ramp goes.
+    fn next_place(&self) -> Instant {
+        let (ramp, all) = (self.config.ramp.as_nanos(), u128::from(self.config.connections));
+        if self.schedule.is_some() || ramp == 0 {
+            return Instant::ZERO;
+        }
+        let wanted = u128::from(self.tally.open_now.get() + 1).min(all);
+        let left = ramp - (ramp * wanted).div_ceil(all);
+        Instant::from_nanos(self.ramp_ends.nanos().saturating_sub(left as u64))
     }
 
     /// Takes the next arrival if it is due and returns its intended start. In a closed loop
@@ -320,7 +353,7 @@ impl Load {
         }
         match &self.schedule {
             _ if !idle => None,
-            None => Some(self.retry_at),
+            None => Some(self.next_place().max(self.retry_at)),
             Some(schedule) => Some(schedule.next().max(self.retry_at)),
         }
     }
@@ -418,6 +451,7 @@ mod tests {
             requests_per_connection: None,
             close: CloseBy::Client,
             warmup: Duration::from_millis(10),
+            ramp: Duration::ZERO,
             seed: 1,
         };
         let control = Arc::new(Control::default());
@@ -442,6 +476,23 @@ mod tests {
         control.set_rate(100.0);
         closed.tick(at(1));
         assert!(!closed.is_open_loop());
+    }
+
+    #[test]
+    fn connections_of_a_closed_loop_grow_with_the_ramp() {
+        let (mut load, _) = load(None);
+        load.config.connections = 100;
+        load.config.ramp = Duration::from_millis(1_000);
+        load.tick(at(5_000));
+        for (ms, connections) in [(5_000, 1), (5_100, 10), (5_500, 50), (5_999, 99), (6_000, 100)] {
+            assert_eq!(load.connections_at(at(ms)), connections, "{ms}");
+        }
+        for open in 1..100 {
+            load.tally.open_now.set(open);
+            let next = load.next_deadline(true).unwrap();
+            assert!(load.may_connect(next), "{open} at {next:?}");
+            assert!(!load.may_connect(Instant::from_nanos(next.nanos() - 12_000_000)), "{open}");
+        }
     }
 
     #[test]

@@ -417,6 +417,7 @@ mod tests {
             requests_per_connection: limit,
             close: CloseBy::Client,
             warmup: Duration::ZERO,
+            ramp: Duration::ZERO,
             seed: 0,
         });
         seats.take(1, ConnId { index: 7, generation: 0 }, Instant::ZERO);

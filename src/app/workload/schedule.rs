@@ -4,6 +4,7 @@
 //! intended time.
 
 use crate::time::Instant;
+use core::time::Duration;
 
 /// How arrivals are spaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Schedule {
     start: Instant,
     arrival: Arrival,
     mean_gap_ns: f64,
+    /// How long the rate grows from nothing, in nanoseconds.
+    ramp_ns: f64,
     /// Arrivals taken so far.
     taken: u64,
     /// Nanoseconds from the start to the next arrival, for [`Arrival::Poisson`].
@@ -49,10 +52,29 @@ impl Schedule {
             start,
             arrival,
             mean_gap_ns: 1e9 / rate_per_s,
+            ramp_ns: 0.0,
             taken: 0,
             offset_ns: 0.0,
             random: SplitMix64(seed),
         }
+    }
+
+    /// Lets the rate grow from nothing, evenly, for this time.
+    #[must_use]
+    pub fn with_ramp(mut self, ramp: Duration) -> Self {
+        self.ramp_ns = ramp.as_nanos() as f64;
+        self
+    }
+
+    /// When so many nanoseconds of the full rate have arrived: with a rate of t/ramp they are t^2/(2 ramp),
+    /// and half of the ramp is missing behind it.
+    #[inline]
+    fn ramped(&self, offset_ns: f64) -> f64 {
+        if self.ramp_ns == 0.0 {
+            return offset_ns;
+        }
+        let half = self.ramp_ns / 2.0;
+        if offset_ns < half { (2.0 * self.ramp_ns * offset_ns).sqrt() } else { offset_ns + half }
     }
 
     /// The intended time of the next arrival.
@@ -63,7 +85,7 @@ impl Schedule {
             Arrival::Fixed => self.taken as f64 * self.mean_gap_ns,
             Arrival::Poisson => self.offset_ns,
         };
-        self.start.plus_nanos(offset as u64)
+        self.start.plus_nanos(self.ramped(offset) as u64)
     }
 
     /// Takes the next arrival if its time has come, and returns that time.
@@ -141,6 +163,22 @@ mod tests {
         assert!((deviation / mean - 1.0).abs() < 0.02, "an exponential deviates by its mean");
         let long = gaps.iter().filter(|&&gap| gap > 300_000.0).count() as f64 / n;
         assert!((long - (-3.0_f64).exp()).abs() < 0.003, "P(gap > 3 means) = e^-3, not {long}");
+    }
+
+    #[test]
+    fn a_ramp_begins_with_nothing_and_ends_at_the_rate() {
+        for arrival in [Arrival::Fixed, Arrival::Poisson] {
+            let schedule = Schedule::new(10_000.0, arrival, Instant::from_millis(7), 3);
+            let mut schedule = schedule.with_ramp(Duration::from_secs(4));
+            let in_quarter: Vec<f64> = (1..=8)
+                .map(|half| schedule.take_all_due(Instant::from_millis(7 + half * 1_000)) as f64)
+                .collect();
+            // rate of t / 4 s: 1/8, 3/8, 5/8, 7/8 of what a second at the full rate brings
+            let expected = [1_250.0, 3_750.0, 6_250.0, 8_750.0, 1e4, 1e4, 1e4, 1e4];
+            for (found, expected) in in_quarter.iter().zip(expected) {
+                assert!((found / expected - 1.0).abs() < 0.1, "{arrival:?} {in_quarter:?}");
+            }
+        }
     }
 
     #[test]

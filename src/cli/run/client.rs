@@ -33,6 +33,9 @@ use std::time::Instant;
 /// How much longer than its drain a workload may take to say that it has finished.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// A client that was busy for so much of its time was the bottleneck, or near it.
+const SATURATED: f64 = 0.97;
+
 /// Runs the command.
 pub fn run(eal: &[String], arguments: &Client) -> Result<(), Failure> {
     match arguments.load.workload {
@@ -183,6 +186,7 @@ pub fn load_parts(
         requests_per_connection: load.requests_per_connection(),
         close: load.close(),
         warmup: common.warmup,
+        ramp: load.ramp,
         seed: index,
     };
     Ok((0..engines).map(part).filter(|part| part.connections > 0).collect())
@@ -382,6 +386,12 @@ impl Results {
         }
         if let Some(path) = &load.csv {
             outcome::write_csv(path, &self.intervals)?;
+        }
+        let busy = report.client.as_ref().map(|client| &client.side).or(report.side.as_ref());
+        if busy.is_some_and(|side| side.cycles.busy >= SATURATED) {
+            eprintln!(
+                "lastack: the client was busy all the time: these may be its own limits, and not the server's"
+            );
         }
         let failed = report.connections.failed;
         match self.trouble {
