@@ -26,7 +26,65 @@ fn report(arguments: &str) -> Value {
     let output = lastack(&format!("--file-prefix=lastack-test -- {arguments} --json -"));
     let messages = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments}: {messages}");
-    serde_json::from_slice(&output.stdout).expect("the standard output is the result alone")
+    let report =
+        serde_json::from_slice(&output.stdout).expect("the standard output is the result alone");
+    if let Err(why) = against_the_schema(&report) {
+        panic!("{arguments}: {why}");
+    }
+    report
+}
+
+/// Every result is as docs/result.schema.json says.
+fn against_the_schema(report: &Value) -> Result<(), String> {
+    let schema = serde_json::from_str(include_str!("../docs/result.schema.json")).unwrap();
+    let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
+    compiler.add_resource("result.schema.json", schema).unwrap();
+    let index = compiler.compile("result.schema.json", &mut schemas).unwrap();
+    schemas.validate(report, index).map_err(|error| error.to_string())
+}
+
+/// The schema is one that a wrong result fails.
+#[test]
+fn a_result_that_lacks_something_is_not_as_the_schema_says() {
+    let whole = report("loopback --workload rr --rate 1k --duration 500ms --stats-period 200ms");
+    let without = |path: &str| {
+        let (parent, key) = path.rsplit_once('/').unwrap();
+        let mut report = whole.clone();
+        let parent = report.pointer_mut(parent).and_then(Value::as_object_mut).expect(path);
+        parent.remove(key).expect(path);
+        report
+    };
+    for path in [
+        "/schema",
+        "/latency",
+        "/errors",
+        "/connections/peak",
+        "/service/p99_9",
+        "/client",
+        "/server/tcp",
+        "/client/cycles/busy",
+        "/server/time_wait/rst_ignored",
+        "/intervals/0/p99",
+    ] {
+        assert!(against_the_schema(&without(path)).is_err(), "{path}");
+    }
+    let mut other = whole.clone();
+    other["schema"] = 2.into();
+    assert!(against_the_schema(&other).is_err());
+    let mut more = whole.clone();
+    more["more"] = "may stand beside".into();
+    assert!(against_the_schema(&more).is_ok());
+    // the result of one side, as `server` and `client` write it
+    let mut one = whole["client"].as_object().unwrap().clone();
+    for (key, value) in whole.as_object().unwrap() {
+        if key != "client" && key != "server" {
+            one.entry(key).or_insert(value.clone());
+        }
+    }
+    one["command"] = "client".into();
+    assert_eq!(against_the_schema(&one.clone().into()), Ok(()));
+    one.remove("tcp");
+    assert!(against_the_schema(&one.into()).is_err());
 }
 
 fn count(report: &Value, path: &str) -> u64 {
