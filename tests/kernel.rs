@@ -1,12 +1,14 @@
 //! The program against the TCP of the Linux kernel, over net_tap. Each test has a network namespace of
-//! its own; the TAP goes with it. Needs root, `ip`, curl, wrk and nc; without them the tests say so and
-//! check nothing.
+//! its own; the TAP goes with it. Needs root, `ip`, curl, wrk and nc, and one test nginx; without them the
+//! tests say so and check nothing.
 
 #[path = "kernel/flood.rs"]
 mod flood;
 #[path = "kernel/namespace.rs"]
 #[allow(dead_code)] // of which other tests use more
 mod namespace;
+#[path = "kernel/nginx.rs"]
+mod nginx;
 #[path = "kernel/responder.rs"]
 mod responder;
 

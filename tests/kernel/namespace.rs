@@ -80,6 +80,11 @@ impl Namespace {
         namespace
     }
 
+    /// A directory that goes with it.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     #[track_caller]
     fn ip(&self, arguments: &[&str]) {
         let output = Command::new("ip").args(arguments).output().expect("ip starts");
