@@ -1,9 +1,9 @@
 //! `doctor`: what this machine lacks, and the command that mends each finding.
 
 use super::Failure;
-use super::args::DoctorArgs;
 use super::cores;
 use super::hugepages::{self, Wanted};
+use super::offline_args::DoctorArgs;
 use super::profile::{Kind, Profile};
 use core::fmt;
 use std::fs;

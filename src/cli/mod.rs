@@ -15,6 +15,7 @@ pub mod eal;
 mod errors;
 pub mod expect;
 pub mod hugepages;
+pub mod offline_args;
 mod pages;
 pub mod profile;
 pub mod prompt;

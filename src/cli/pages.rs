@@ -1,7 +1,8 @@
 //! Manual pages and shell completions, made of the arguments themselves.
 
 use super::Failure;
-use super::args::{Cli, CompletionsArgs, ManArgs};
+use super::args::Cli;
+use super::offline_args::{CompletionsArgs, ManArgs};
 use clap::CommandFactory;
 use std::io::Write;
 

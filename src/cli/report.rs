@@ -1,7 +1,7 @@
 //! `report`: saved results as tables, values and pictures.
 
 use super::Failure;
-use super::args::ReportArgs;
+use super::offline_args::ReportArgs;
 use crate::measure::compare;
 use crate::measure::plot::Picture;
 use crate::measure::report::Pacing;

@@ -212,7 +212,7 @@ fn the_manual_and_completions_know_every_option() {
     use clap::CommandFactory;
     let dir = std::env::temp_dir().join(format!("lastack-man-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
-    super::pages::man(&super::args::ManArgs { dir: Some(dir.clone()) }).unwrap();
+    super::pages::man(&super::offline_args::ManArgs { dir: Some(dir.clone()) }).unwrap();
     let mut script = Vec::new();
     let mut command = super::args::Cli::command();
     clap_complete::generate(clap_complete::Shell::Bash, &mut command, "lastack", &mut script);

@@ -1,18 +1,17 @@
 //! What the workloads share: when to begin, what to record, how to end.
 
+use super::control::{Control, Measured};
 use super::http;
 use super::schedule::{Arrival, Schedule};
 use super::stream::Direction;
 use crate::app::tally::{Ending, Tally};
 use crate::engine::{ConnId, ConnectOptions, Error, Stack};
-use crate::measure::Histogram;
 use crate::net::range::HostRange;
 use crate::tcp::CloseReason;
 use crate::time::Instant;
 use core::net::SocketAddr;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 use core::time::Duration;
-use crossbeam_queue::ArrayQueue;
 use std::sync::Arc;
 
 /// How long what is under way may go on after the stop: enough for a few retransmission time-outs
@@ -70,93 +69,6 @@ pub struct LoadConfig {
     pub ramp: Duration,
     /// Seed of the schedule.
     pub seed: u64,
-}
-
-/// The switches between a workload and whoever runs it.
-#[derive(Debug)]
-pub struct Control {
-    stop: AtomicBool,
-    finished: AtomicBool,
-    /// Somebody wants what was recorded, and has left something to go on recording in; or another rate.
-    wanted: AtomicBool,
-    /// The rate that is wanted, as bits; 0 = none.
-    rate: AtomicU64,
-    spare: ArrayQueue<Box<Measured>>,
-    recorded: ArrayQueue<Box<Measured>>,
-}
-
-impl Default for Control {
-    fn default() -> Self {
-        Control {
-            stop: AtomicBool::new(false),
-            finished: AtomicBool::new(false),
-            wanted: AtomicBool::new(false),
-            rate: AtomicU64::new(0),
-            spare: ArrayQueue::new(1),
-            recorded: ArrayQueue::new(1),
-        }
-    }
-}
-
-impl Control {
-    /// Asks the workload to come to an end.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-
-    /// Has it come to its end? Then no connection is left.
-    pub fn is_finished(&self) -> bool {
-        self.finished.load(Ordering::Acquire)
-    }
-
-    /// Asks for what was recorded since the last time; the workload goes on in `empty`, which comes
-    /// back if it was asked before and has not answered.
-    pub fn ask(&self, empty: Box<Measured>) -> Option<Box<Measured>> {
-        let refused = self.spare.push(empty).err();
-        self.wanted.store(true, Ordering::Release);
-        refused
-    }
-
-    /// Sets the arrivals in a second of an open loop; its schedule begins anew. A closed loop has none.
-    pub fn set_rate(&self, per_second: f64) {
-        self.rate.store(per_second.to_bits(), Ordering::Relaxed);
-        self.wanted.store(true, Ordering::Release);
-    }
-
-    /// What was asked for, once it is there.
-    pub fn answer(&self) -> Option<Box<Measured>> {
-        self.recorded.pop()
-    }
-}
-
-/// The histograms of a client.
-#[derive(Clone, Debug, Default)]
-pub struct Measured {
-    /// Intended start to the last octet of the response; open loop only.
-    pub latency: Histogram,
-    /// Request sent to the last octet of the response.
-    pub service: Histogram,
-    /// SYN sent to established.
-    pub connect: Histogram,
-    /// Our FIN to the final state.
-    pub close: Histogram,
-}
-
-impl Measured {
-    /// Forgets all that was recorded.
-    pub fn clear(&mut self) {
-        let Measured { latency, service, connect, close } = self;
-        [latency, service, connect, close].into_iter().for_each(Histogram::clear);
-    }
-
-    /// Adds what another client recorded.
-    pub fn merge(&mut self, other: &Measured) {
-        let Measured { latency, service, connect, close } = other;
-        self.latency.merge(latency);
-        self.service.merge(service);
-        self.connect.merge(connect);
-        self.close.merge(close);
-    }
 }
 
 /// How far a run is.

@@ -16,6 +16,7 @@
 //! which begins when somebody calls [`Control::stop`]: no more is begun, what is under way may end,
 //! connections are closed in an orderly way, and what is left after [`DRAIN`] is aborted.
 
+mod control;
 mod crr;
 pub mod dialogue;
 pub mod http;
@@ -25,8 +26,9 @@ mod rr;
 mod schedule;
 mod stream;
 
+pub use control::{Control, Measured};
 pub use crr::Crr;
-pub use load::{CloseBy, Control, DRAIN, Load, LoadConfig, Measured, Shape, Stage};
+pub use load::{CloseBy, DRAIN, Load, LoadConfig, Shape, Stage};
 pub use responder::Responder;
 pub use rr::{Rr, Standing};
 pub use schedule::{Arrival, Schedule};
