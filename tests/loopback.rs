@@ -455,7 +455,8 @@ fn the_prompt_lists_connections_and_sets_the_rate() {
     let file = std::env::temp_dir().join(format!("lastack-load-{}", std::process::id()));
     std::fs::write(&file, "show neighbours\nshow nothing\nshow routes\n").unwrap();
     let lines = format!(
-        "wait 1300ms\nshow latency\nshow connections limit 2\nshow connections state fin-wait-1\n\
+        "wait 1300ms\nshow port summary all\nshow port stats 1\nclear port stats 1\nshow port stats 9\n\
+         show latency\nshow connections limit 2\nshow connections state fin-wait-1\n\
          load {}\nclear tcp stats\nset rate 4k\nwait 1500ms\nshow tcp stats\nshow latency\nquit\n",
         file.display()
     );
@@ -466,6 +467,16 @@ fn the_prompt_lists_connections_and_sets_the_rate() {
     let text = String::from_utf8(output.stdout).unwrap();
     let messages = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{messages}");
+    assert!(messages.contains("no port 9: 0, 1 or all is expected"), "{messages}");
+    assert!(
+        text.contains("(client)  02:00:00:00:00:00  driver net_ring  link up  MTU 1500"),
+        "{text}"
+    );
+    let received = text.lines().find(|line| line.starts_with("  RX-packets ")).expect("statistics");
+    assert!(
+        received.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() > 100,
+        "{received}"
+    );
     let named = format!("{} line 2: show nothing: ", file.display());
     assert!(messages.contains(&named), "{messages}");
     let list = "2 connections, and there are more";
@@ -499,8 +510,8 @@ fn a_file_of_commands_is_carried_out_first_and_can_be_strict() {
     let strict = told(&format!("{run} --cmdline-strict"), "");
     std::fs::remove_file(&file).unwrap();
     let gone = told(&run, "");
-    let wrong = "show confg tcp: show time-wait, show syn, show tcp stats, show connections, show latency, \
-         show neighbours, show routes or show config tcp is expected";
+    let wrong = "show confg tcp: show time-wait, show syn, show tcp stats, show port, show connections, \
+                 show latency, show neighbours, show routes or show config tcp is expected";
     let messages = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && messages.contains(&format!("{name} line 3: {wrong}")));
     let text = String::from_utf8(output.stdout).unwrap();

@@ -34,8 +34,34 @@ pub enum Order {
     SetRate(f64),
     /// Carry out the commands of a file.
     Load(String),
+    /// Something of ports.
+    ShowPort(PortPart, Of),
+    /// Set the counters of ports to zero.
+    ClearPort(Of),
     /// Ask something of all engines.
     Ask(Request),
+}
+
+/// What is shown of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortPart {
+    /// All that is known of it.
+    Info,
+    /// What it has counted.
+    Stats,
+    /// The counters of its driver.
+    Xstats,
+    /// A line.
+    Summary,
+}
+
+/// Which ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// All.
+    All,
+    /// The one with this number.
+    Port(u16),
 }
 
 /// What follows the words of a command.
@@ -56,7 +82,7 @@ struct Verb {
     read: fn(&str) -> Result<Order, String>,
 }
 
-const VERBS: [Verb; 19] = [
+const VERBS: [Verb; 21] = [
     Verb {
         words: &["help"],
         takes: Takes::Maybe("WORD"),
@@ -92,6 +118,29 @@ const VERBS: [Verb; 19] = [
         takes: Takes::Nothing,
         help: "counters that are not zero, under the names of nstat",
         read: |_| Ok(Order::ShowTcpStats),
+    },
+    Verb {
+        words: &["show", "port"],
+        takes: Takes::Some("info|stats|xstats|summary (ID|all)"),
+        help: "what a port is, and what it has counted",
+        read: |words| {
+            let parts = [
+                ("info", PortPart::Info),
+                ("stats", PortPart::Stats),
+                ("xstats", PortPart::Xstats),
+                ("summary", PortPart::Summary),
+            ];
+            port_part(words, &parts).map(|(part, of)| Order::ShowPort(part, of))
+        },
+    },
+    Verb {
+        words: &["clear", "port"],
+        takes: Takes::Some("stats|xstats (ID|all)"),
+        help: "set the counters of a port to zero, also those that the result would tell",
+        read: |words| {
+            let parts = [("stats", PortPart::Stats), ("xstats", PortPart::Xstats)];
+            port_part(words, &parts).map(|(_, of)| Order::ClearPort(of))
+        },
     },
     Verb {
         words: &["show", "connections"],
@@ -248,6 +297,23 @@ pub fn parse(line: &str) -> Result<Option<Order>, String> {
     }
 }
 
+/// Reads a part of a port, one of those that there are, and which ports are meant.
+fn port_part(words: &str, parts: &[(&str, PortPart)]) -> Result<(PortPart, Of), String> {
+    let names: Vec<String> = parts.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let expected = || format!("{} and then ID or all is expected", alternatives(&names));
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let [part, of] = words[..] else { return Err(expected()) };
+    let known = parts.iter().find(|(name, _)| *name == part);
+    let &(_, part) = known.ok_or_else(|| format!("{part}: {}", expected()))?;
+    match of {
+        "all" => Ok((part, Of::All)),
+        id => id
+            .parse()
+            .map(|id| (part, Of::Port(id)))
+            .map_err(|_| format!("{id}: the number of a port or all is expected")),
+    }
+}
+
 /// Connections that are listed if nothing is said.
 const LISTED: u32 = 20;
 
@@ -314,6 +380,9 @@ fn alternatives(names: &[String]) -> String {
     }
 }
 
+/// Width of the column of commands in the help.
+const USAGE: usize = 28;
+
 /// The text that `help` prints.
 ///
 /// # Errors
@@ -321,7 +390,13 @@ fn alternatives(names: &[String]) -> String {
 pub fn help(word: Option<&str>) -> Result<String, String> {
     let mut text = String::new();
     for verb in VERBS.iter().filter(|verb| word.is_none_or(|word| verb.words[0] == word)) {
-        let _ = writeln!(text, "  {:<28} {}", verb.usage(), verb.help); // a string takes all
+        // a string takes all
+        let (usage, help) = (verb.usage(), verb.help);
+        let _ = if usage.len() <= USAGE {
+            writeln!(text, "  {usage:<USAGE$} {help}")
+        } else {
+            writeln!(text, "  {usage}\n  {:<USAGE$} {help}", "")
+        };
     }
     match word {
         Some(word) if text.is_empty() => Err(unknown(&[word])),
@@ -361,6 +436,9 @@ mod tests {
             ("set syn-limit 100", Some(Order::Ask(Request::SetSynLimit(Some(100))))),
             ("set syn-limit off", Some(Order::Ask(Request::SetSynLimit(None)))),
             ("show config tcp", Some(Order::ShowConfigTcp)),
+            ("show port stats all", Some(Order::ShowPort(PortPart::Stats, Of::All))),
+            ("show port summary 1", Some(Order::ShowPort(PortPart::Summary, Of::Port(1)))),
+            ("clear port xstats all", Some(Order::ClearPort(Of::All))),
             ("show latency", Some(Order::ShowLatency)),
             ("show neighbours", Some(Order::Show(Question::Neighbours))),
             ("show routes", Some(Order::Show(Question::Routes))),
@@ -395,15 +473,15 @@ mod tests {
         for (line, told) in [
             (
                 "go",
-                "go: help, quit, wait, show time-wait, show syn, show tcp stats, show connections, \
-                 show latency, show neighbours, show routes, clear tcp stats, set rate, load, show \
-                 config tcp, set msl, set msl-on-link, set time-wait, set syn-cookies or set \
+                "go: help, quit, wait, show time-wait, show syn, show tcp stats, show port, clear \
+                 port, show connections, show latency, show neighbours, show routes, clear tcp stats, \
+                 set rate, load, show config tcp, set msl, set msl-on-link, set time-wait, set syn-cookies or set \
                  syn-limit is expected"
                     .to_owned(),
             ),
             (
                 "show",
-                "show: show time-wait, show syn, show tcp stats, show connections, show latency, \
+                "show: show time-wait, show syn, show tcp stats, show port, show connections, show latency, \
                  show neighbours, show routes or show config tcp is expected"
                     .into(),
             ),
@@ -430,7 +508,20 @@ mod tests {
             ("set time-wait maybe", "set time-wait maybe: strict or reuse is expected".into()),
             ("quit now", "quit: nothing may follow it, now does".into()),
             ("wait", "wait: TIME is expected".into()),
-            ("clear", "clear: clear tcp stats is expected".into()),
+            ("clear", "clear: clear port or clear tcp stats is expected".into()),
+            (
+                "show port",
+                "show port: info, stats, xstats or summary and then ID or all is expected".into(),
+            ),
+            (
+                "show port speed 0",
+                "show port: speed: info, stats, xstats or summary and then ID or all is expected".into(),
+            ),
+            ("show port stats x", "show port: x: the number of a port or all is expected".into()),
+            (
+                "clear port info all",
+                "clear port: info: stats or xstats and then ID or all is expected".into(),
+            ),
             ("load", "load: FILE is expected".into()),
             (
                 "set rate fast",
@@ -462,17 +553,21 @@ mod tests {
     #[test]
     fn help_lists_and_completion_ends_what_was_begun() {
         let text = help(None).unwrap();
-        assert_eq!(text.lines().count(), VERBS.len());
+        let commands = |text: &str| {
+            let begins = |line: &&str| line.chars().nth(2).is_some_and(|c| c != ' ');
+            text.lines().filter(begins).count()
+        };
+        assert_eq!(commands(&text), VERBS.len());
         assert!(VERBS.iter().all(|verb| text.contains(&verb.usage())));
-        assert_eq!(help(Some("set")).unwrap().lines().count(), 6);
-        assert_eq!(completions("sh").len(), 8);
+        assert_eq!(commands(&help(Some("set")).unwrap()), 6);
+        assert_eq!(completions("sh").len(), 9);
         assert_eq!(completions("show t"), ["show time-wait", "show tcp stats"]);
         assert_eq!(completions("set msl-"), ["set msl-on-link "]);
         assert_eq!(completions("x"), Vec::<String>::new());
         for line in completions("") {
             let complete = format!("{line}{}", if line.ends_with(' ') { "1s" } else { "" });
             let known = parse(&complete).is_ok_and(|order| order.is_some());
-            let word = ["set time-wait ", "set syn-", "set rate "];
+            let word = ["set time-wait ", "set syn-", "set rate ", "show port", "clear port"];
             let known = known || word.iter().any(|begun| line.starts_with(begun));
             assert!(known, "{line}");
         }

@@ -220,6 +220,7 @@ impl<W: Workload + Send + 'static> Clients<W> {
         parts: Vec<LoadConfig>,
     ) -> Result<Self, Failure> {
         plug.queues.truncate(parts.len());
+        let device = plug.device.clone();
         let mut controls = Vec::new();
         let mut tallies = Vec::new();
         let runners = engines::on_port(plug, config, setup.clock, |index| {
@@ -230,7 +231,7 @@ impl<W: Workload + Send + 'static> Clients<W> {
             W::new(load, config.limits.max_connections)
         })?;
         let engines = runners.iter().zip(&tallies).map(|(r, tally)| Gauges::of(r, tally)).collect();
-        Ok(Clients { runners, gauges: SideGauges { name: "client", engines }, controls })
+        Ok(Clients { runners, gauges: SideGauges { name: "client", engines, device }, controls })
     }
 
     /// Brings the workloads to their end.

@@ -152,6 +152,7 @@ fn servers<S: App>(
     port: u16,
 ) -> Result<(Vec<OnPort<S>>, SideGauges), Failure> {
     let mut tallies = Vec::new();
+    let device = plug.device.clone();
     let mut runners = engines::on_port(plug, config, setup.clock, |_| {
         let tally = Arc::<Tally>::default();
         tallies.push(tally.clone());
@@ -161,7 +162,7 @@ fn servers<S: App>(
         engines::listen(runner, config, port)?;
     }
     let engines = runners.iter().zip(&tallies).map(|(r, tally)| Gauges::of(r, tally)).collect();
-    Ok((runners, SideGauges { name: "server", engines }))
+    Ok((runners, SideGauges { name: "server", engines, device }))
 }
 
 /// The engines of both sides, the client's first.

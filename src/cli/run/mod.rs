@@ -14,6 +14,7 @@ mod engines;
 mod listing;
 mod loopback;
 mod outcome;
+mod ports;
 mod prompt;
 mod readings;
 mod server;

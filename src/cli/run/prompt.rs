@@ -2,6 +2,7 @@
 //! own, which reads counters and talks to engines through their mailboxes.
 
 use super::listing;
+use super::ports;
 use super::readings::Board;
 use super::show;
 use super::side::SideGauges;
@@ -258,6 +259,11 @@ impl Talker {
                 String::new()
             }
             Order::Show(question) => self.question(question)?,
+            Order::ShowPort(part, of) => ports::show(self.sides.iter().map(|(s, _)| s), part, of)?,
+            Order::ClearPort(of) => {
+                ports::clear(self.sides.iter().map(|(side, _)| side), of)?;
+                String::new()
+            }
             Order::Load(file) => return self.load(&file, depth),
             Order::ShowConfigTcp => {
                 self.sides.iter().map(|(side, _)| show::config_tcp(side)).collect()

@@ -53,14 +53,14 @@ fn serve<A: App + Send + 'static>(
     let signals = Signals::catch()?;
     let plug = setup.device(&setup.profile.server, common.burst, Wait::No)?;
 
-    let tally = Arc::<Tally>::default();
+    let (tally, device) = (Arc::<Tally>::default(), plug.device.clone());
     let mut app = Some(app(tally.clone(), &config.limits));
     let mut runners = engines::on_port(plug, &config, setup.clock, |_| {
         app.take().expect("a server has one queue")
     })?;
     let mut runner = runners.remove(0);
     engines::listen(&mut runner, &config, port)?;
-    let gauges = SideGauges { name: "server", engines: vec![Gauges::of(&runner, &tally)] };
+    let gauges = SideGauges { name: "server", engines: vec![Gauges::of(&runner, &tally)], device };
     let list: Vec<String> = addresses.iter().map(|cidr| cidr.addr.to_string()).collect();
     eprintln!("lastack: {} at port {port} of {}", arguments.app.name(), list.join(", "));
 

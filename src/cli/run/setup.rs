@@ -19,6 +19,8 @@ pub struct Plug {
     pub queues: Vec<DpdkPort>,
     /// Its address.
     pub mac: MacAddr,
+    /// The device.
+    pub device: EthDev,
 }
 
 /// EAL with what was asked for.
@@ -157,7 +159,7 @@ fn open_with_peer(open: impl Fn() -> Result<EthDev, PortError>) -> Result<EthDev
 }
 
 fn plug(device: &EthDev, queues: u16, burst: Option<u16>) -> Result<Plug, Failure> {
-    let mut plug = Plug { queues: Vec::new(), mac: MacAddr(device.mac()) };
+    let mut plug = Plug { queues: Vec::new(), mac: MacAddr(device.mac()), device: device.clone() };
     for index in 0..queues {
         let mut queue = device.queue_pair(index).map_err(Failure::run)?;
         if let Some(frames) = burst {

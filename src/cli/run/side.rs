@@ -5,6 +5,7 @@ use crate::measure::rate::{Totals, per_second};
 use crate::measure::report::{
     Bytes, Connections, Cycles, LoopbackSide, Packets, Requests, Side, Syn, TimeLeft, TimeWait,
 };
+use crate::port::dpdk::EthDev;
 use crate::tcp::Counters;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ pub struct SideGauges {
     pub name: &'static str,
     /// Its engines.
     pub engines: Vec<Gauges>,
+    /// Its port.
+    pub device: EthDev,
 }
 
 /// The totals of a measured window, and its length.
