@@ -54,7 +54,9 @@ fn nginx_answers_every_request() {
     let Some(_nginx) = start(&namespace) else { return };
     let load = |options: &[&str]| -> Value {
         let address = format!("{KERNEL_V4}:80");
-        let common = ["--workload", "http", "--connections", "16", "--duration", "1500ms"];
+        // The TAP gets its address after the client has begun: the question for its neighbour may have to
+        // be asked again after a second, and so may the first SYNs.
+        let common = ["--workload", "http", "--connections", "16", "--duration", "4s"];
         let connect =
             if options.contains(&"--connect") { vec![] } else { vec!["--connect", &address] };
         let arguments = [&common[..], &connect, options].concat();
