@@ -15,6 +15,13 @@ pub fn eal_options(lcores: usize) -> Vec<String> {
     options.split_whitespace().map(str::to_owned).collect()
 }
 
+/// Is a part of a benchmark asked for: by its name, or because none is named?
+#[allow(dead_code)]
+pub fn is_asked_for(part: &str) -> bool {
+    let mut parts = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).peekable();
+    parts.peek().is_none() || parts.any(|arg| arg == part)
+}
+
 /// Two lcores if there are as many processors, else one.
 #[allow(dead_code)] // of which some benchmarks use one only
 pub fn one_or_two() -> usize {

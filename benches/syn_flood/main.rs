@@ -54,10 +54,7 @@ fn main() {
 }
 
 fn run() -> Outcome<()> {
-    let asked = |part: &str| {
-        let mut parts = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).peekable();
-        parts.peek().is_none() || parts.any(|arg| arg == part)
-    };
+    let asked = support::is_asked_for;
     let eal = Eal::init(&support::eal_options(support::one_or_two()))?;
     if asked("cost") {
         let on_lcore = eal.clone();
