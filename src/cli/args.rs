@@ -514,7 +514,10 @@ impl LoadArgs {
     pub fn request(&self, host: &str) -> Result<http::Request, Failure> {
         let (host, path) = (self.host.as_deref().unwrap_or(host), self.path.as_deref());
         http::Request::get(host, path.unwrap_or("/"), &self.header).map_err(|error| {
-            let option = if error.contains("NAME: VALUE") { "--header" } else { "--path" };
+            let option = match error {
+                http::BadRequest::Path(_) => "--path",
+                http::BadRequest::Field(_) => "--header",
+            };
             wrong(format!("{option} {error}"))
         })
     }

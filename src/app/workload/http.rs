@@ -5,7 +5,7 @@ use super::CloseBy;
 use super::dialogue::{Answer, Dialogue};
 use super::load::LoadConfig;
 use super::rr::Standing;
-use core::fmt::Write;
+use core::fmt::{self, Write};
 use std::sync::Arc;
 
 /// The workload `http`.
@@ -25,15 +25,39 @@ pub struct Request {
     last: Arc<[u8]>,
 }
 
+/// What makes no request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadRequest {
+    /// This is no path.
+    Path(String),
+    /// This is no field.
+    Field(String),
+}
+
+impl fmt::Display for BadRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadRequest::Path(path) => {
+                write!(f, "{path}: a path is expected that begins with / and has no spaces")
+            }
+            BadRequest::Field(field) => {
+                write!(f, "{field}: NAME: VALUE is expected, as in 'Accept: text/html'")
+            }
+        }
+    }
+}
+
+impl core::error::Error for BadRequest {}
+
 impl Request {
     /// A GET of `path` at `host`, with more `fields` as `Name: value`.
     ///
     /// # Errors
     /// What is wrong with one of them.
-    pub fn get(host: &str, path: &str, fields: &[String]) -> Result<Self, String> {
+    pub fn get(host: &str, path: &str, fields: &[String]) -> Result<Self, BadRequest> {
         let visible = |text: &str| text.bytes().all(|octet| (b'!'..=b'~').contains(&octet));
         if !path.starts_with('/') || !visible(path) {
-            return Err(format!("{path}: a path is expected that begins with / and has no spaces"));
+            return Err(BadRequest::Path(path.to_owned()));
         }
         let mut head = format!("GET {path} HTTP/1.1\r\n");
         let names: Vec<String> = fields
@@ -44,7 +68,7 @@ impl Request {
                 {
                     Ok(name.to_ascii_lowercase())
                 }
-                _ => Err(format!("{field}: NAME: VALUE is expected, as in 'Accept: text/html'")),
+                _ => Err(BadRequest::Field(field.clone())),
             })
             .collect::<Result<_, _>>()?;
         for (name, value) in [("Host", host), ("User-Agent", "lastack"), ("Accept", "*/*")] {
