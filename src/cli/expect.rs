@@ -5,7 +5,8 @@
 
 use super::units;
 use crate::engine::Metrics;
-use crate::measure::report::{Judged, Report};
+use crate::measure::report::{Judged, Report, is_time};
+use crate::port::PortStats;
 use crate::tcp::Counters;
 use core::fmt;
 use core::str::FromStr;
@@ -25,8 +26,6 @@ const OPERATORS: [(&str, Comparison); 6] = [
 ];
 /// What a result has of engines.
 const SIDE: [&str; 6] = ["packets", "cycles", "time_wait", "syn", "drops", "tcp"];
-/// The histograms of a result, whose figures are times in nanoseconds but for the count.
-const HISTOGRAMS: [&str; 4] = ["latency", "service", "connect", "close"];
 
 /// A figure of the result, and what it is expected to be.
 #[derive(Clone, Debug)]
@@ -75,8 +74,7 @@ impl FromStr for Criterion {
                  latency.p99, connections.failed or tcp.RetransSegs"
             ));
         }
-        let is_time = HISTOGRAMS.contains(&path[0].as_str()) && path[1] != "count";
-        let bound = if is_time { time(bound) } else { number(bound) }?;
+        let bound = if is_time(&name) { time(bound) } else { number(bound) }?;
         Ok(Criterion { path, met, bound, text })
     }
 }
@@ -127,9 +125,8 @@ fn template() -> Value {
     let side = blank.side.get_or_insert_default();
     side.tcp = tcp;
     let metrics = Metrics::default();
-    let of_ports = ["port_rx_missed", "port_tx_dropped", "port_tx_no_buffer"];
-    let drops = metrics.drops.iter().map(|(name, _)| name).chain(of_ports);
-    side.drops = drops.map(|name| (name.to_owned(), 0)).collect();
+    let drops = metrics.drops.iter().chain(PortStats::default().losses());
+    side.drops = drops.map(|(name, none)| (name.to_owned(), none)).collect();
     for both in [&mut blank.client, &mut blank.server] {
         both.get_or_insert_default().side = side.clone();
     }

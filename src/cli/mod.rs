@@ -14,6 +14,7 @@ mod doctor;
 pub mod eal;
 mod errors;
 pub mod expect;
+mod files;
 pub mod hugepages;
 pub mod offline_args;
 mod pages;

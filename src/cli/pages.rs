@@ -2,9 +2,9 @@
 
 use super::Failure;
 use super::args::Cli;
+use super::files::show;
 use super::offline_args::{CompletionsArgs, ManArgs};
 use clap::CommandFactory;
-use std::io::Write;
 
 /// Writes the manual: the page of the program to the standard output, or all pages into a folder.
 pub fn man(arguments: &ManArgs) -> Result<(), Failure> {
@@ -14,8 +14,8 @@ pub fn man(arguments: &ManArgs) -> Result<(), Failure> {
         }),
         None => {
             let mut page = Vec::new();
-            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
-            rendered.and_then(|()| std::io::stdout().write_all(&page)).map_err(closed)
+            clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Failure::run)?;
+            show(&page)
         }
     }
 }
@@ -24,9 +24,5 @@ pub fn man(arguments: &ManArgs) -> Result<(), Failure> {
 pub fn completions(arguments: &CompletionsArgs) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "lastack", &mut script);
-    std::io::stdout().write_all(&script).map_err(closed)
-}
-
-fn closed(error: std::io::Error) -> Failure {
-    Failure::Run(format!("the standard output is closed: {error}"))
+    show(&script)
 }

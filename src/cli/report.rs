@@ -1,13 +1,12 @@
 //! `report`: saved results as tables, values and pictures.
 
 use super::Failure;
+use super::files::{save, show};
 use super::offline_args::ReportArgs;
 use crate::measure::compare;
 use crate::measure::plot::Picture;
 use crate::measure::report::Pacing;
 use crate::measure::run::Run;
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// Runs the command: the table goes to the standard output.
@@ -51,8 +50,7 @@ pub fn run(arguments: &ReportArgs) -> Result<(), Failure> {
         })?;
         save("--hgrm", file, |out| histogram.write_hgrm(out))?;
     }
-    let shown = std::io::stdout().write_all(compare::table(&runs).as_bytes());
-    shown.map_err(|error| Failure::Run(format!("the standard output is closed: {error}")))
+    show(compare::table(&runs).as_bytes())
 }
 
 /// A file whose ending says what it is.
@@ -66,19 +64,4 @@ fn with_ending(option: &str, file: &Path) -> Result<std::path::PathBuf, Failure>
         "{option} {}: a name that ends with .{ending} is expected",
         file.display()
     )))
-}
-
-fn save(
-    option: &str,
-    file: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
-) -> Result<(), Failure> {
-    let written = File::create(file).and_then(|made| {
-        let mut out = BufWriter::new(made);
-        write(&mut out)?;
-        out.flush()
-    });
-    written.map_err(|error| {
-        Failure::Run(format!("{option} {}: cannot be written: {error}", file.display()))
-    })
 }

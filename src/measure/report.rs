@@ -19,6 +19,14 @@ use std::collections::BTreeMap;
 /// The version of the shape below.
 pub const SCHEMA: u32 = 1;
 
+/// The kinds of time that a result tells, the one that says most first.
+pub const KINDS: [&str; 4] = ["latency", "service", "connect", "close"];
+
+/// Is the figure at this path, such as `latency.p99`, a time in nanoseconds?
+pub fn is_time(path: &str) -> bool {
+    path.split_once('.').is_some_and(|(kind, figure)| KINDS.contains(&kind) && figure != "count")
+}
+
 /// The result of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -104,6 +112,17 @@ impl Report {
 }
 
 impl Report {
+    /// Its times by [kind](KINDS).
+    pub fn times(&self) -> [(&'static str, Option<Summary>); 4] {
+        let [latency, service, connect, close] = KINDS;
+        [
+            (latency, self.latency),
+            (service, self.service),
+            (connect, self.connect),
+            (close, self.close),
+        ]
+    }
+
     /// Adds the counts and rates of a run of another host at the same time. What does not add up, as
     /// percentiles, stays as it is.
     pub fn add(&mut self, other: &Report) {

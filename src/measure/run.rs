@@ -1,6 +1,7 @@
 //! Runs as their files tell them: a result, a log of histograms, a percentile distribution, or several
 //! of them under one name.
 
+use super::report::KINDS;
 use super::{Histogram, Report, Summary};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,8 +9,6 @@ use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use std::path::Path;
 
-/// What times a run tells, the one that says most first.
-const TAGS: [&str; 4] = ["latency", "service", "connect", "close"];
 /// Nanoseconds of a unit of an `.hgrm` file.
 const NS_PER_US: f64 = 1e3;
 
@@ -83,8 +82,8 @@ impl Run {
                 entry.map_err(|_| broken("a line cannot be read"))?;
                 continue;
             };
-            let tag = interval.tag().map_or("latency", |tag| tag.as_str());
-            let Some(tag) = TAGS.into_iter().find(|known| *known == tag) else { continue };
+            let tag = interval.tag().map_or(KINDS[0], |tag| tag.as_str());
+            let Some(tag) = KINDS.into_iter().find(|known| *known == tag) else { continue };
             let octets = STANDARD
                 .decode(interval.encoded_histogram())
                 .map_err(|error| broken(&error.to_string()))?;
@@ -108,7 +107,7 @@ impl Run {
     /// else that of connecting.
     pub fn kind(&self) -> &'static str {
         let counts = |tag: &&str| self.summary(tag).is_some_and(|summary| summary.count > 0);
-        TAGS.into_iter().find(counts).unwrap_or(TAGS[1])
+        KINDS.into_iter().find(counts).unwrap_or(KINDS[1])
     }
 
     /// All that was recorded of a kind of time.
@@ -121,13 +120,8 @@ impl Run {
         if let Some(histogram) = self.histogram(kind) {
             return Some(histogram.summary());
         }
-        let report = self.report.as_ref()?;
-        match kind {
-            "latency" => report.latency,
-            "service" => report.service,
-            "connect" => report.connect,
-            _ => report.close,
-        }
+        let times = self.report.as_ref()?.times();
+        times.into_iter().find(|(known, _)| *known == kind)?.1
     }
 
     /// The distribution of a kind of time, as finely as the files tell it; `true` if the points are a

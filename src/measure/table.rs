@@ -5,7 +5,7 @@ use super::interval::Interval;
 use super::rate::{Totals, human, per_second};
 use super::report::{
     Bytes, Connections, Cycles, Judged, LoopbackSide, Pacing, Packets, Report, Requests, Side, Syn,
-    TimeLeft, TimeWait,
+    TimeLeft, TimeWait, is_time,
 };
 use crate::tcp::TimeWaitPolicy;
 use core::fmt::Write;
@@ -54,12 +54,10 @@ pub fn table(report: &Report) -> String {
     }
     for Judged { criterion, value, met } in &report.expect {
         let verdict = if *met { "met" } else { "MISSED" };
-        let is_time = ["latency", "service", "connect", "close"]
-            .iter()
-            .any(|name| criterion.starts_with(name) && !criterion.contains(".count"));
+        let figure = criterion.split(['<', '>', '=', '!']).next().unwrap_or_default();
         let found = match value {
             None => "not measured".to_owned(),
-            Some(value) if is_time => human_ns(*value),
+            Some(value) if is_time(figure) => human_ns(*value),
             Some(value) => human(*value),
         };
         row(&mut out, "expect", &format!("{criterion}: {found}, {verdict}"));
@@ -113,13 +111,7 @@ fn row(out: &mut String, name: &str, text: &str) {
 
 /// The latency table, with a row for each histogram that has anything in it.
 fn latencies(out: &mut String, report: &Report) {
-    let times = [
-        ("latency", report.latency),
-        ("service", report.service),
-        ("connect", report.connect),
-        ("close", report.close),
-    ];
-    let times = times.into_iter().filter_map(|(name, summary)| summary.map(|s| (name, s)));
+    let times = report.times().into_iter().filter_map(|(kind, of)| of.map(|of| (kind, of)));
     let table = self::times(&times.collect::<Vec<_>>());
     out.push_str(&table);
     if !table.is_empty() && report.pacing == Pacing::Closed && !is_held(report) {

@@ -133,6 +133,17 @@ pub struct PortStats {
     pub tx_no_buffer: u64,
 }
 
+impl PortStats {
+    /// What was lost, under the names that reports use.
+    pub const fn losses(&self) -> [(&'static str, u64); 3] {
+        [
+            ("port_rx_missed", self.rx_missed),
+            ("port_tx_dropped", self.tx_dropped),
+            ("port_tx_no_buffer", self.tx_no_buffer),
+        ]
+    }
+}
+
 /// One receive and one transmit queue, owned by one engine on one thread.
 pub trait Port {
     /// Gives back the buffers of the last burst, receives the next one, and returns its length.

@@ -1,6 +1,7 @@
 //! Between a workload and whoever runs it: switches, and what is recorded.
 
 use crate::measure::Histogram;
+use crate::measure::report::KINDS;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crossbeam_queue::ArrayQueue;
 
@@ -75,6 +76,17 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// The histograms by the [kind](KINDS) of time.
+    pub fn by_kind(&self) -> [(&'static str, &Histogram); 4] {
+        let [latency, service, connect, close] = KINDS;
+        [
+            (latency, &self.latency),
+            (service, &self.service),
+            (connect, &self.connect),
+            (close, &self.close),
+        ]
+    }
+
     /// Forgets all that was recorded.
     pub fn clear(&mut self) {
         let Measured { latency, service, connect, close } = self;

@@ -14,11 +14,12 @@ use crate::app::workload::{
 };
 use crate::cli::Failure;
 use crate::cli::args::{self, Client, Common, LoadArgs, ShapeArgs};
+use crate::cli::files::save;
 use crate::cli::profile::{Kind, Profile};
 use crate::engine::{Config, Error};
-use crate::measure::Interval;
 use crate::measure::histogram::Summary;
 use crate::measure::report::{Pacing, Report};
+use crate::measure::{Interval, interval};
 use crate::net::range::HostRange;
 use crate::port::Port;
 use crate::port::dpdk::LcoreHandle;
@@ -28,7 +29,6 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// How much longer than its drain a workload may take to say that it has finished.
 const GRACE: Duration = Duration::from_secs(2);
@@ -78,13 +78,12 @@ fn run_workload<W: Workload + Send + 'static>(
     let steered = readings.steered();
     let prompt = Prompt::start(script, &[&clients.gauges], Some(steered));
     let ended = || down.rang() || prompt.wants_to_end();
-    let began = Instant::now();
     let windows = watch(&timing, &signals, &[&clients.gauges], &mut readings, ended);
     clients.stop(&down);
     halt.store(true, Ordering::Relaxed);
     let runners = vec![join(handle)?];
 
-    let results = Results::of(&runners, readings, began.elapsed())?;
+    let results = Results::of(&runners, readings)?;
     let mut report = Report {
         command: "client".to_owned(),
         side: Some(clients.gauges.side(&windows[0], setup.clock.hz(), &port_drops(&runners))),
@@ -297,12 +296,7 @@ pub fn join<T>(handle: LcoreHandle<T>) -> Result<T, Failure> {
 pub fn port_drops<A: crate::engine::App>(runners: &[OnPort<A>]) -> BTreeMap<String, u64> {
     let mut drops = BTreeMap::new();
     for runner in runners {
-        let stats = runner.port().stats();
-        for (name, count) in [
-            ("port_rx_missed", stats.rx_missed),
-            ("port_tx_dropped", stats.tx_dropped),
-            ("port_tx_no_buffer", stats.tx_no_buffer),
-        ] {
+        for (name, count) in runner.port().stats().losses() {
             *drops.entry(name.to_owned()).or_default() += count;
         }
     }
@@ -319,18 +313,14 @@ pub struct Results {
 
 impl Results {
     /// Collects it: what `readings` had taken before, and what the engines still have.
-    pub fn of<W: Workload>(
-        runners: &[OnPort<W>],
-        readings: Readings,
-        run: Duration,
-    ) -> Result<Self, Failure> {
+    pub fn of<W: Workload>(runners: &[OnPort<W>], readings: Readings) -> Result<Self, Failure> {
         let (mut left, mut not_started, mut trouble) = (Measured::default(), 0, None);
         for load in runners.iter().map(|runner| runner.engine().app().load()) {
             left.merge(load.measured());
             not_started += load.not_started();
             trouble = trouble.or(load.trouble());
         }
-        let (measured, intervals) = readings.finish(&left, run)?;
+        let (measured, intervals) = readings.finish(&left)?;
         Ok(Results { measured, intervals, not_started, trouble })
     }
 
@@ -383,10 +373,11 @@ impl Results {
         if let Some(path) = load.hgrm.as_deref().filter(|path| *path != Path::new("-")) {
             let open = load.rate.is_some();
             let Measured { latency, service, .. } = &self.measured;
-            outcome::write_hgrm(path, if open { latency } else { service })?;
+            let histogram = if open { latency } else { service };
+            save("--hgrm", path, |out| histogram.write_hgrm(out))?;
         }
         if let Some(path) = &load.csv {
-            outcome::write_csv(path, &self.intervals)?;
+            save("--csv", path, |out| interval::write_csv(&self.intervals, out))?;
         }
         let busy = report.client.as_ref().map(|client| &client.side).or(report.side.as_ref());
         if busy.is_some_and(|side| side.cycles.busy >= SATURATED) {

@@ -27,7 +27,6 @@ use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// How long the server's side may take to see the end of what the client's side has ended.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -109,7 +108,6 @@ fn run_workload<W: Workload + Send + 'static, S: App + Send + 'static>(
     let mut readings = Readings::of(&clients.controls, common, load)?;
     let steered = readings.steered();
     let prompt = Prompt::start(script, &sides, Some(steered));
-    let began = Instant::now();
     let ended = || down.rang() || prompt.wants_to_end();
     let windows = watch(&timing, &signals, &sides, &mut readings, ended);
     clients.stop(&down);
@@ -120,7 +118,7 @@ fn run_workload<W: Workload + Send + 'static, S: App + Send + 'static>(
     let (client_runners, server_runners) = running.join()?;
 
     let hz = setup.clock.hz();
-    let results = Results::of(&client_runners, readings, began.elapsed())?;
+    let results = Results::of(&client_runners, readings)?;
     let mut report = Report {
         command: "loopback".to_owned(),
         client: Some(clients.gauges.whole(&windows[0], hz, &port_drops(&client_runners))),

@@ -2,9 +2,10 @@
 
 use crate::cli::Failure;
 use crate::cli::expect::Criterion;
-use crate::measure::{Histogram, Interval, Report, interval, table};
+use crate::cli::files::{save, show};
+use crate::measure::{Report, table};
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
 /// Writes the report where it was asked for, and a table for people.
@@ -12,19 +13,13 @@ pub fn publish(report: &Report, json: Option<&Path>) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(report).map_err(Failure::run)?;
     let to_stdout = json.is_some_and(|path| path == Path::new("-"));
     let table = table::table(report);
-    let shown = if to_stdout {
+    let text = text + "\n";
+    if to_stdout {
         eprint!("{table}");
-        writeln!(std::io::stdout(), "{text}")
-    } else {
-        write!(std::io::stdout(), "{table}")
-    };
-    shown.map_err(|error| Failure::Run(format!("the standard output is closed: {error}")))?;
-    match json {
-        Some(path) if !to_stdout => std::fs::write(path, text + "\n").map_err(|error| {
-            Failure::Run(format!("--json {}: cannot be written: {error}", path.display()))
-        }),
-        _ => Ok(()),
+        return show(text.as_bytes());
     }
+    show(table.as_bytes())?;
+    json.map_or(Ok(()), |path| save("--json", path, |out| out.write_all(text.as_bytes())))
 }
 
 /// Compares the report with what is expected of it, and puts down what came of that.
@@ -54,29 +49,5 @@ pub fn created(option: &str, path: Option<&Path>) -> Result<Option<File>, Failur
     let Some(path) = path else { return Ok(None) };
     File::create(path).map(Some).map_err(|error| {
         Failure::Arguments(format!("{option} {}: cannot be written: {error}", path.display()))
-    })
-}
-
-/// Writes the rates of each interval.
-pub fn write_csv(path: &Path, rows: &[Interval]) -> Result<(), Failure> {
-    let written = File::create(path).and_then(|file| {
-        let mut file = BufWriter::new(file);
-        interval::write_csv(rows, &mut file)?;
-        file.flush()
-    });
-    written.map_err(|error| {
-        Failure::Run(format!("--csv {}: cannot be written: {error}", path.display()))
-    })
-}
-
-/// Writes a percentile distribution.
-pub fn write_hgrm(path: &Path, histogram: &Histogram) -> Result<(), Failure> {
-    let written = File::create(path).and_then(|file| {
-        let mut file = BufWriter::new(file);
-        histogram.write_hgrm(&mut file)?;
-        file.flush()
-    });
-    written.map_err(|error| {
-        Failure::Run(format!("--hgrm {}: cannot be written: {error}", path.display()))
     })
 }

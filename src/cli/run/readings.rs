@@ -7,7 +7,6 @@ use super::side::SideGauges;
 use crate::app::workload::{Control, Measured};
 use crate::cli::Failure;
 use crate::cli::args::{Common, LoadArgs};
-use crate::measure::Summary;
 use crate::measure::hlog::HLog;
 use crate::measure::interval::Interval;
 use crate::measure::rate::Totals;
@@ -26,9 +25,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// How late requests were, for whoever wants to see it while the run goes on.
 #[derive(Debug, Default)]
 pub struct Board {
-    /// So far, by kind.
-    pub times: Vec<(&'static str, Summary)>,
-    /// In the last interval.
+    /// All that was taken so far.
+    pub whole: Measured,
+    /// The last interval.
     pub last: Option<Interval>,
 }
 
@@ -43,10 +42,11 @@ pub struct Readings {
     spare: Vec<Box<Measured>>,
     /// Since the last row.
     recent: Measured,
-    whole: Measured,
     rows: Vec<Interval>,
     hlog: Option<HLog<BufWriter<File>>>,
     trouble: Option<io::Error>,
+    /// When it began.
+    began: Instant,
     /// What is shown of it.
     board: Arc<Mutex<Board>>,
 }
@@ -60,10 +60,10 @@ impl Readings {
             period,
             spare: Vec::new(),
             recent: Measured::default(),
-            whole: Measured::default(),
             rows: Vec::new(),
             hlog: None,
             trouble: None,
+            began: Instant::now(),
             board: Arc::default(),
         }
     }
@@ -115,12 +115,7 @@ impl Readings {
         let row = Interval::of(end, span, done, side.open_now(), &times);
         self.rows.push(row);
         self.end_interval(end, span);
-        let Measured { latency, service, connect, close } = &self.whole;
-        let times =
-            [("latency", latency), ("service", service), ("connect", connect), ("close", close)];
-        let times = times.map(|(kind, histogram)| (kind, histogram.summary()));
-        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
-        *board = Board { times: times.to_vec(), last: Some(row) };
+        self.board.lock().unwrap_or_else(PoisonError::into_inner).last = Some(row);
         Some(row)
     }
 
@@ -151,29 +146,20 @@ impl Readings {
     fn end_interval(&mut self, end: Duration, span: Duration) {
         if let Some(hlog) = &mut self.hlog {
             let start = end.saturating_sub(span);
-            let Measured { latency, service, connect, close } = &self.recent;
-            let written = [
-                ("latency", latency),
-                ("service", service),
-                ("connect", connect),
-                ("close", close),
-            ]
-            .into_iter()
-            .filter(|(_, histogram)| histogram.count() > 0)
-            .try_for_each(|(tag, histogram)| hlog.write(tag, start, span, histogram));
+            let recorded = self.recent.by_kind().into_iter();
+            let written = recorded
+                .filter(|(_, histogram)| histogram.count() > 0)
+                .try_for_each(|(tag, histogram)| hlog.write(tag, start, span, histogram));
             self.trouble = self.trouble.take().or(written.err());
         }
-        self.whole.merge(&self.recent);
+        self.board.lock().unwrap_or_else(PoisonError::into_inner).whole.merge(&self.recent);
         self.recent.clear();
     }
 
-    /// The end: adds what the engines have `left`, which stopped `end` after the beginning. What was
-    /// recorded in all, and the rows.
-    pub fn finish(
-        mut self,
-        left: &Measured,
-        end: Duration,
-    ) -> Result<(Measured, Vec<Interval>), Failure> {
+    /// The end: adds what the engines have `left`, which have stopped. What was recorded in all, and the
+    /// rows.
+    pub fn finish(mut self, left: &Measured) -> Result<(Measured, Vec<Interval>), Failure> {
+        let end = self.began.elapsed();
         for control in &self.controls {
             if let Some(late) = control.answer() {
                 self.recent.merge(&late);
@@ -185,7 +171,10 @@ impl Readings {
         let flushed = self.hlog.as_mut().map_or(Ok(()), HLog::flush);
         match self.trouble.or(flushed.err()) {
             Some(error) => Err(Failure::Run(format!("--hlog: cannot be written: {error}"))),
-            None => Ok((self.whole, self.rows)),
+            None => {
+                let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok((core::mem::take(&mut board.whole), self.rows))
+            }
         }
     }
 }

@@ -179,7 +179,7 @@ pub fn latency(board: &Board) -> String {
     let Some(last) = &board.last else {
         return "  nothing has been recorded yet: it is taken once a second\n".to_owned();
     };
-    let mut out = times(&board.times);
+    let mut out = times(&board.whole.by_kind().map(|(kind, of)| (kind, of.summary())));
     let [p50, p99, p99_9, max] =
         [last.p50, last.p99, last.p99_9, last.max].map(|nanos| human_ns(nanos as f64));
     let _ = writeln!(
