@@ -1,40 +1,30 @@
 //! `client`: loads a server at the other end of a port. What it builds serves `loopback` too.
 
 use super::engines::{self, Gauges, OnPort};
+use super::lcores::{Alarm, join, launch};
 use super::outcome;
 use super::prompt::{Prompt, Script};
 use super::readings::Readings;
+use super::results::{Results, port_drops};
 use super::setup::{self, Plug, Setup, Wait};
-use super::side::{SideGauges, Window};
+use super::side::SideGauges;
 use super::watch::{Signals, Timing, wait_until, watch};
 use crate::app::Tally;
 use crate::app::workload::http::Http;
-use crate::app::workload::{
-    CloseBy, Control, Crr, DRAIN, Load, LoadConfig, Measured, Rr, Stream, Workload,
-};
+use crate::app::workload::{Control, Crr, DRAIN, Load, LoadConfig, Rr, Stream, Workload};
 use crate::cli::Failure;
 use crate::cli::args::{self, Client, Common, LoadArgs, ShapeArgs};
-use crate::cli::files::save;
 use crate::cli::profile::{Kind, Profile};
-use crate::engine::{Config, Error};
-use crate::measure::histogram::Summary;
-use crate::measure::report::{Pacing, Report};
-use crate::measure::{Interval, interval};
+use crate::engine::Config;
+use crate::measure::report::Report;
 use crate::net::range::HostRange;
-use crate::port::Port;
-use crate::port::dpdk::LcoreHandle;
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 /// How much longer than its drain a workload may take to say that it has finished.
 const GRACE: Duration = Duration::from_secs(2);
-
-/// A client that was busy for so much of its time was the bottleneck, or near it.
-const SATURATED: f64 = 0.97;
 
 /// Runs the command.
 pub fn run(eal: &[String], arguments: &Client) -> Result<(), Failure> {
@@ -241,164 +231,5 @@ impl<W: Workload + Send + 'static> Clients<W> {
         wait_until(DRAIN + GRACE, || {
             down.rang() || self.controls.iter().all(|control| control.is_finished())
         });
-    }
-}
-
-/// Rings when a loop has ended, by a panic say.
-#[derive(Clone, Debug, Default)]
-pub struct Alarm(Arc<AtomicBool>);
-
-impl Alarm {
-    /// Has one ended?
-    pub fn rang(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-struct RingOnDrop(Alarm);
-
-impl Drop for RingOnDrop {
-    fn drop(&mut self) {
-        self.0.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Runs a loop on the lcore with this place among EAL's.
-pub fn launch<T: Send + 'static>(
-    setup: &Setup,
-    place: usize,
-    down: &Alarm,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<LcoreHandle<T>, Failure> {
-    let ring = RingOnDrop(down.clone());
-    let lcore = setup.eal.lcores()[place];
-    let launched = setup.eal.launch(lcore, move || {
-        let _ring = ring;
-        work()
-    });
-    launched.map_err(Failure::run)
-}
-
-/// Takes back what a loop gives back.
-pub fn join<T>(handle: LcoreHandle<T>) -> Result<T, Failure> {
-    let lcore = handle.lcore();
-    handle.join().map_err(|panic| {
-        let text = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or(panic.downcast_ref::<&str>().copied())
-            .unwrap_or("no message");
-        Failure::Run(format!("the engine on lcore {lcore} panicked: {text}"))
-    })
-}
-
-/// Frames that ports lost, by reason.
-pub fn port_drops<A: crate::engine::App>(runners: &[OnPort<A>]) -> BTreeMap<String, u64> {
-    let mut drops = BTreeMap::new();
-    for runner in runners {
-        for (name, count) in runner.port().stats().losses() {
-            *drops.entry(name.to_owned()).or_default() += count;
-        }
-    }
-    drops
-}
-
-/// What the workloads of all engines measured.
-pub struct Results {
-    measured: Measured,
-    intervals: Vec<Interval>,
-    not_started: u64,
-    trouble: Option<Error>,
-}
-
-impl Results {
-    /// Collects it: what `readings` had taken before, and what the engines still have.
-    pub fn of<W: Workload>(runners: &[OnPort<W>], readings: Readings) -> Result<Self, Failure> {
-        let (mut left, mut not_started, mut trouble) = (Measured::default(), 0, None);
-        for load in runners.iter().map(|runner| runner.engine().app().load()) {
-            left.merge(load.measured());
-            not_started += load.not_started();
-            trouble = trouble.or(load.trouble());
-        }
-        let (measured, intervals) = readings.finish(&left)?;
-        Ok(Results { measured, intervals, not_started, trouble })
-    }
-
-    /// The part of a report that is the client's.
-    pub fn report(
-        &self,
-        common: &Common,
-        load: &LoadArgs,
-        profile: &Profile,
-        gauges: &SideGauges,
-        window: &Window,
-    ) -> Report {
-        let Measured { latency, service, connect, close } = &self.measured;
-        let open = load.rate.is_some();
-        let summary = |histogram: &crate::measure::Histogram| -> Option<Summary> {
-            Some(histogram.summary())
-        };
-        let connections = gauges.connections(window);
-        let requests = gauges.requests(window, self.not_started);
-        let asked_for = if load.close() == CloseBy::Reset { connections.reset } else { 0 };
-        Report {
-            workload: load.workload.name().to_owned(),
-            profile: profile.name.clone(),
-            cores: common.cores.into(),
-            duration_s: window.span.as_secs_f64(),
-            pacing: if open { Pacing::Open } else { Pacing::Closed },
-            connections,
-            requests,
-            bytes: gauges.bytes(window),
-            latency: if open { summary(latency) } else { None },
-            service: summary(service),
-            connect: summary(connect),
-            close: summary(close),
-            intervals: self.intervals.clone(),
-            errors: connections.failed + connections.reset - asked_for + requests.refused,
-            side: None,
-            ..Report::blank()
-        }
-    }
-
-    /// Writes the results, and says whether the run was one.
-    pub fn publish(
-        &self,
-        report: &mut Report,
-        common: &Common,
-        load: &LoadArgs,
-    ) -> Result<(), Failure> {
-        let expected = outcome::judge(report, &load.expect);
-        outcome::publish(report, common.json.as_deref())?;
-        if let Some(path) = load.hgrm.as_deref().filter(|path| *path != Path::new("-")) {
-            let open = load.rate.is_some();
-            let Measured { latency, service, .. } = &self.measured;
-            let histogram = if open { latency } else { service };
-            save("--hgrm", path, |out| histogram.write_hgrm(out))?;
-        }
-        if let Some(path) = &load.csv {
-            save("--csv", path, |out| interval::write_csv(&self.intervals, out))?;
-        }
-        let busy = report.client.as_ref().map(|client| &client.side).or(report.side.as_ref());
-        if busy.is_some_and(|side| side.cycles.busy >= SATURATED) {
-            eprintln!(
-                "lastack: the client was busy all the time: these may be its own limits, and not the server's"
-            );
-        }
-        let failed = report.connections.failed;
-        match self.trouble {
-            Some(error) if report.connections.established == 0 => {
-                Err(Failure::Run(format!("no connection was established: {error}")))
-            }
-            Some(error) => {
-                let hint = match (error, load.client_addresses) {
-                    (Error::AddressNotAvailable, None) => "; --client-addresses gives more ports",
-                    _ => "",
-                };
-                eprintln!("lastack: {failed} connections failed, the latest one: {error}{hint}");
-                expected
-            }
-            None => expected,
-        }
     }
 }

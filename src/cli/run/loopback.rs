@@ -1,12 +1,11 @@
 //! `loopback`: client and server in one process, over a pair of ring ports.
 
-use super::client::{
-    Alarm, Clients, Results, check_outputs, join, launch, load_parts, port_drops, profile, timing,
-    widen,
-};
+use super::client::{Clients, check_outputs, load_parts, profile, timing, widen};
 use super::engines::{self, Gauges, OnPort};
+use super::lcores::{Alarm, join, launch};
 use super::prompt::{Prompt, Script};
 use super::readings::Readings;
+use super::results::{Results, port_drops};
 use super::setup::{self, Plug, Setup};
 use super::side::SideGauges;
 use super::watch::{Signals, wait_until, watch};

@@ -11,12 +11,14 @@
 
 mod client;
 mod engines;
+mod lcores;
 mod listing;
 mod loopback;
 mod outcome;
 mod ports;
 mod prompt;
 mod readings;
+mod results;
 mod server;
 mod setup;
 mod show;

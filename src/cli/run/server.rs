@@ -1,10 +1,12 @@
 //! `server`: serves an application on a port.
 
-use super::client::{Alarm, check_device, join, launch, port_drops, profile, timing};
+use super::client::{check_device, profile, timing};
 use super::engines::{self, Gauges};
+use super::lcores::{Alarm, join, launch};
 use super::outcome;
 use super::prompt::{Prompt, Script};
 use super::readings::Readings;
+use super::results::port_drops;
 use super::setup::{self, Setup, Wait};
 use super::side::SideGauges;
 use super::watch::{Signals, watch};
