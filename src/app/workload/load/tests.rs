@@ -1,0 +1,153 @@
+use super::*;
+
+fn load(pace: Option<(f64, Arrival)>) -> (Load, Arc<Control>) {
+    let config = LoadConfig {
+        remote: "198.18.0.2:80".parse().unwrap(),
+        sources: None,
+        connections: 2,
+        pipeline: 1,
+        pace,
+        shape: Shape { request_size: 1, response_size: 1 },
+        http: None,
+        direction: Direction::Idle,
+        requests_per_connection: None,
+        close: CloseBy::Client,
+        warmup: Duration::from_millis(10),
+        ramp: Duration::ZERO,
+        seed: 1,
+    };
+    let control = Arc::new(Control::default());
+    (Load::new(config, Arc::default(), control.clone()), control)
+}
+
+const fn at(millis: u64) -> Instant {
+    Instant::from_millis(millis)
+}
+
+#[test]
+fn another_rate_begins_another_schedule() {
+    let (mut load, control) = load(Some((1_000.0, Arrival::Fixed)));
+    load.tick(at(0));
+    while load.next_start(at(10)).is_some() {}
+    control.set_rate(100.0);
+    load.tick(at(12)); // the two that were due are not made up for
+    let started: Vec<u64> = (12..60).filter(|&ms| load.next_start(at(ms)).is_some()).collect();
+    assert_eq!((started, load.not_started()), (vec![12, 22, 32, 42, 52], 2));
+    let (mut closed, control) = self::load(None);
+    closed.tick(at(0));
+    control.set_rate(100.0);
+    closed.tick(at(1));
+    assert!(!closed.is_open_loop());
+}
+
+#[test]
+fn connections_of_a_closed_loop_grow_with_the_ramp() {
+    let (mut load, _) = load(None);
+    load.config.connections = 100;
+    load.config.ramp = Duration::from_millis(1_000);
+    load.tick(at(5_000));
+    for (ms, connections) in [(5_000, 1), (5_100, 10), (5_500, 50), (5_999, 99), (6_000, 100)] {
+        assert_eq!(load.connections_at(at(ms)), connections, "{ms}");
+    }
+    for open in 1..100 {
+        load.tally.open_now.set(open);
+        let next = load.next_deadline(true).unwrap();
+        assert!(load.may_connect(next), "{open} at {next:?}");
+        assert!(!load.may_connect(Instant::from_nanos(next.nanos() - 12_000_000)), "{open}");
+    }
+}
+
+#[test]
+fn what_was_recorded_is_handed_over_and_nothing_is_lost() {
+    let (mut load, control) = load(None);
+    let answered = |load: &mut Load, at_ms| {
+        load.answered(at(at_ms), at(at_ms), at(at_ms + 1));
+    };
+    load.tick(at(0));
+    answered(&mut load, 20);
+    assert!(control.ask(Box::default()).is_none() && control.answer().is_none());
+    load.tick(at(30));
+    answered(&mut load, 31);
+    answered(&mut load, 32);
+    // asked again before the first answer was taken: it stays, and so does what came since
+    assert!(control.ask(Box::default()).is_none());
+    load.tick(at(40));
+    assert!(control.ask(Box::default()).is_some(), "one question at a time");
+    let first = control.answer().unwrap();
+    assert_eq!(first.service.count(), 1);
+    load.tick(at(50));
+    let second = control.answer().unwrap();
+    assert_eq!((second.service.count(), load.measured().service.count()), (2, 0));
+}
+
+#[test]
+fn latency_counts_from_the_intended_start_and_service_from_the_sending() {
+    let (mut load, _) = load(Some((1_000.0, Arrival::Fixed)));
+    assert_eq!(load.next_deadline(true), Some(Instant::ZERO));
+    assert_eq!(load.tick(at(100)), Stage::Running);
+    assert_eq!(load.next_start(at(100)), Some(at(100)));
+    // Nobody was free until 150 ms: the arrival of 101 ms is still the next.
+    let intended = load.next_start(at(150)).unwrap();
+    assert_eq!(intended, at(101));
+    load.answered(at(115), at(150), at(160));
+    let Measured { latency, service, .. } = load.measured();
+    assert!(latency.summary().max.abs_diff(45_000_000) < 50_000);
+    assert!(service.summary().max.abs_diff(10_000_000) < 10_000);
+    assert_eq!(load.tally.requests.get(), 1);
+    assert_eq!(load.next_deadline(false), None);
+    assert_eq!(load.next_deadline(true), Some(at(102)));
+}
+
+#[test]
+fn a_closed_loop_has_no_latency() {
+    let (mut load, _) = load(None);
+    load.tick(at(0));
+    assert_eq!(load.next_start(at(77)), Some(at(77)));
+    load.answered(at(77), at(77), at(78));
+    assert_eq!((load.measured().latency.count(), load.measured().service.count()), (0, 1));
+}
+
+#[test]
+fn the_warmup_is_counted_but_not_recorded() {
+    let (mut load, _) = load(None);
+    load.tick(at(100));
+    for began in [at(109), at(110)] {
+        load.established(began, at(111));
+        load.answered(began, began, at(112));
+        load.closed(began, at(113));
+    }
+    let Measured { service, connect, close, .. } = load.measured();
+    assert_eq!((service.count(), connect.count(), close.count()), (1, 1, 1));
+    assert_eq!((load.tally.requests.get(), load.tally.established.get()), (2, 2));
+}
+
+#[test]
+fn the_end_waits_for_connections_but_not_for_ever() {
+    let (mut load, control) = load(Some((1_000.0, Arrival::Fixed)));
+    load.tick(at(0));
+    load.next_start(at(0));
+    load.tally.opened();
+    control.stop();
+    assert_eq!(load.tick(at(20)), Stage::Draining);
+    assert_eq!(load.not_started(), 20, "due at 1, 2, .. 20 ms");
+    assert!(!load.is_running());
+    assert_eq!(load.next_deadline(true), Some(at(20) + DRAIN));
+    assert_eq!(load.tick(at(20) + DRAIN), Stage::Overdue);
+    assert!(!control.is_finished());
+    load.tally.ended(Ending::Failed);
+    assert_eq!(load.next_deadline(true), Some(Instant::ZERO));
+    load.tick(at(20) + DRAIN);
+    assert!(control.is_finished());
+    assert_eq!(load.next_deadline(true), None);
+}
+
+#[test]
+fn a_connection_that_cannot_be_begun_is_a_failure_and_a_pause() {
+    let (mut load, _) = load(None);
+    load.tick(at(0));
+    assert!(load.may_connect(at(0)));
+    load.not_begun(Error::Unreachable, at(0));
+    assert!(!load.may_connect(at(0)) && load.may_connect(at(1)));
+    assert_eq!((load.tally.failed.get(), load.tally.open_now.get()), (1, 0));
+    assert_eq!(load.trouble(), Some(Error::Unreachable));
+}
