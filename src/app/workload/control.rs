@@ -37,6 +37,12 @@ impl Control {
         self.stop.store(true, Ordering::Relaxed);
     }
 
+    /// Takes back that it shall end and that it has.
+    pub(super) fn begin_anew(&self) {
+        self.stop.store(false, Ordering::Relaxed);
+        self.finished.store(false, Ordering::Release);
+    }
+
     /// Has it come to its end? Then no connection is left.
     pub fn is_finished(&self) -> bool {
         self.finished.load(Ordering::Acquire)

@@ -107,6 +107,10 @@ impl Workload for Crr {
     fn load(&self) -> &Load {
         &self.load
     }
+
+    fn load_mut(&mut self) -> &mut Load {
+        &mut self.load
+    }
 }
 
 impl App for Crr {

@@ -133,14 +133,15 @@ impl Load {
             self.attend(now);
         }
         if let Some(until) = self.drain_until {
-            if self.tally.open_now.get() == 0 {
+            let over = self.tally.open_now.get() == 0;
+            if over {
                 self.control.finished.store(true, Ordering::Release);
             }
-            return if now < until { Stage::Draining } else { Stage::Overdue };
+            return if over || now < until { Stage::Draining } else { Stage::Overdue };
         }
         if self.control.stop.load(Ordering::Relaxed) {
             self.drain_until = Some(now + DRAIN);
-            self.not_started += self.schedule.as_mut().map_or(0, |s| s.take_all_due(now));
+            self.not_started += self.schedule.take().map_or(0, |mut s| s.take_all_due(now));
             return Stage::Draining;
         }
         Stage::Running
@@ -150,12 +151,14 @@ impl Load {
     #[cold]
     fn attend(&mut self, now: Instant) {
         let rate = f64::from_bits(self.control.rate.swap(0, Ordering::Relaxed));
-        if let (Some((old, arrival)), Some(schedule)) = (&mut self.config.pace, &mut self.schedule)
+        if let Some((old, arrival)) = &mut self.config.pace
             && rate > 0.0
         {
             *old = rate;
-            self.not_started += schedule.take_all_due(now);
-            *schedule = Schedule::new(rate, *arrival, now, self.config.seed);
+            if let Some(schedule) = &mut self.schedule {
+                self.not_started += schedule.take_all_due(now);
+                *schedule = Schedule::new(rate, *arrival, now, self.config.seed);
+            }
         }
         self.hand_over();
     }
@@ -171,6 +174,20 @@ impl Load {
             let given = self.control.recorded.push(recorded);
             debug_assert!(given.is_ok(), "there was room");
         }
+    }
+
+    /// Lets a load that has come to its end begin again with the next [`tick`](Self::tick). What was
+    /// recorded is forgotten; connections and octets are counted on.
+    pub fn begin_anew(&mut self) {
+        self.control.begin_anew();
+        self.measured.clear();
+        self.schedule = None;
+        self.started = false;
+        self.drain_until = None;
+        self.retry_at = Instant::ZERO;
+        self.not_started = 0;
+        self.trouble = None;
+        self.tally.peak.set(self.tally.open_now.get());
     }
 
     #[cold]
@@ -313,7 +330,7 @@ impl Load {
         self.tally.requests.bump();
         if intended >= self.record_from {
             self.measured.service.record_ns(now.nanos_since(sent));
-            if self.schedule.is_some() {
+            if self.is_open_loop() {
                 self.measured.latency.record_ns(now.nanos_since(intended));
             }
         }

@@ -43,6 +43,9 @@ pub trait Workload: App {
 
     /// What it shares with the other workloads, the measurements among it.
     fn load(&self) -> &Load;
+
+    /// The same, to begin anew.
+    fn load_mut(&mut self) -> &mut Load;
 }
 
 /// Octets that one write offers at most.

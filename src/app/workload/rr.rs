@@ -294,6 +294,10 @@ impl<D: Dialogue> Workload for Standing<D> {
     fn load(&self) -> &Load {
         &self.load
     }
+
+    fn load_mut(&mut self) -> &mut Load {
+        &mut self.load
+    }
 }
 
 impl<D: Dialogue> App for Standing<D> {
@@ -381,6 +385,7 @@ impl<D: Dialogue> App for Standing<D> {
         let seat = &mut self.seats.seats[number];
         let step = core::mem::take(&mut seat.step);
         if step == Step::GivenUp {
+            self.empty.push(number as u32);
             return;
         }
         let ending = match (step, Ending::of_established(reason)) {

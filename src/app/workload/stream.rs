@@ -147,6 +147,10 @@ impl Workload for Stream {
     fn load(&self) -> &Load {
         &self.load
     }
+
+    fn load_mut(&mut self) -> &mut Load {
+        &mut self.load
+    }
 }
 
 impl App for Stream {

@@ -151,3 +151,36 @@ fn a_connection_that_cannot_be_begun_is_a_failure_and_a_pause() {
     assert_eq!((load.tally.failed.get(), load.tally.open_now.get()), (1, 0));
     assert_eq!(load.trouble(), Some(Error::Unreachable));
 }
+
+#[test]
+fn what_has_ended_can_begin_anew() {
+    let (mut load, control) = load(Some((1_000.0, Arrival::Fixed)));
+    control.stop(); // a load that waits for its beginning has ended before
+    load.tick(at(0));
+    load.tick(at(1));
+    assert!(control.is_finished());
+    assert_eq!(load.tick(at(1_000_000)), Stage::Draining, "nothing is open, so nothing is overdue");
+    control.set_rate(100.0);
+    load.tick(at(2_000_000));
+    for begins in [2_000_001, 3_000_001] {
+        load.begin_anew();
+        assert!(!control.is_finished());
+        assert_eq!(load.tick(at(begins)), Stage::Running);
+        let starts = (0..50).filter(|&ms| load.next_start(at(begins + ms)).is_some()).count();
+        assert_eq!((starts, load.not_started()), (5, 0), "the rate was set while nothing ran");
+        load.tally.opened();
+        load.answered(at(begins + 20), at(begins + 20), at(begins + 21));
+        load.tally.ended(Ending::Failed);
+        load.not_begun(Error::Unreachable, at(begins + 30));
+        let Measured { latency, service, .. } = load.measured();
+        assert_eq!((latency.count(), service.count()), (1, 1), "of this run alone");
+        control.stop();
+        load.tick(at(begins + 70));
+        load.tick(at(begins + 71));
+        assert!(control.is_finished());
+        assert_eq!(load.not_started(), 3, "due at 50, 60 and 70 ms");
+    }
+    assert_eq!(load.trouble(), Some(Error::Unreachable));
+    load.begin_anew();
+    assert_eq!((load.trouble(), load.tally.peak.get()), (None, 0));
+}
