@@ -1,0 +1,256 @@
+//! The table of commands, and how their arguments are read.
+
+use super::{Of, Order, PortPart, alternatives};
+use crate::cli::tcp_args::{msl, syn_limit};
+use crate::cli::units;
+use crate::engine::{Filter, Question, Request};
+use crate::tcp::{State, SynCookies, TimeWaitPolicy};
+
+/// What follows the words of a command.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes {
+    Nothing,
+    Maybe(&'static str),
+    One(&'static str),
+    /// Any number of words.
+    Some(&'static str),
+}
+
+/// A command: its words, what follows them, what it does, and how the argument is read.
+pub(super) struct Verb {
+    pub(super) words: &'static [&'static str],
+    pub(super) takes: Takes,
+    pub(super) help: &'static str,
+    pub(super) read: fn(&str) -> Result<Order, String>,
+}
+
+pub(super) const VERBS: [Verb; 21] = [
+    Verb {
+        words: &["help"],
+        takes: Takes::Maybe("WORD"),
+        help: "list the commands, or those that begin with a word",
+        read: |word| Ok(Order::Help((!word.is_empty()).then(|| word.to_owned()))),
+    },
+    Verb {
+        words: &["quit"],
+        takes: Takes::Nothing,
+        help: "end the run and print its result, as the end of input does",
+        read: |_| Ok(Order::Quit),
+    },
+    Verb {
+        words: &["wait"],
+        takes: Takes::One("TIME"),
+        help: "wait before the next command, in files say",
+        read: |time| units::time(time).map(Order::Wait),
+    },
+    Verb {
+        words: &["show", "time-wait"],
+        takes: Takes::Nothing,
+        help: "entries, memory, time left, expiries, reuse, recycling, lag",
+        read: |_| Ok(Order::ShowTimeWait),
+    },
+    Verb {
+        words: &["show", "syn"],
+        takes: Takes::Nothing,
+        help: "half-open connections, cookies, limits",
+        read: |_| Ok(Order::ShowSyn),
+    },
+    Verb {
+        words: &["show", "tcp", "stats"],
+        takes: Takes::Nothing,
+        help: "counters that are not zero, under the names of nstat",
+        read: |_| Ok(Order::ShowTcpStats),
+    },
+    Verb {
+        words: &["show", "port"],
+        takes: Takes::Some("info|stats|xstats|summary (ID|all)"),
+        help: "what a port is, and what it has counted",
+        read: |words| {
+            let parts = [
+                ("info", PortPart::Info),
+                ("stats", PortPart::Stats),
+                ("xstats", PortPart::Xstats),
+                ("summary", PortPart::Summary),
+            ];
+            port_part(words, &parts).map(|(part, of)| Order::ShowPort(part, of))
+        },
+    },
+    Verb {
+        words: &["clear", "port"],
+        takes: Takes::Some("stats|xstats (ID|all)"),
+        help: "set the counters of a port to zero, also those that the result would tell",
+        read: |words| {
+            let parts = [("stats", PortPart::Stats), ("xstats", PortPart::Xstats)];
+            port_part(words, &parts).map(|(_, of)| Order::ClearPort(of))
+        },
+    },
+    Verb {
+        words: &["show", "connections"],
+        takes: Takes::Some("[state STATE] [peer ADDR] [limit N]"),
+        help: "connections as ss -ti shows them, 20 of each engine; it looks at all, which engines notice",
+        read: |words| connections(words).map(|filter| Order::Show(Question::Connections(filter))),
+    },
+    Verb {
+        words: &["show", "latency"],
+        takes: Takes::Nothing,
+        help: "how late requests were so far, and in the last interval",
+        read: |_| Ok(Order::ShowLatency),
+    },
+    Verb {
+        words: &["show", "neighbours"],
+        takes: Takes::Nothing,
+        help: "neighbours on the link, their Ethernet addresses and states",
+        read: |_| Ok(Order::Show(Question::Neighbours)),
+    },
+    Verb {
+        words: &["show", "routes"],
+        takes: Takes::Nothing,
+        help: "our addresses and routes, the one that is asked first before the others",
+        read: |_| Ok(Order::Show(Question::Routes)),
+    },
+    Verb {
+        words: &["clear", "tcp", "stats"],
+        takes: Takes::Nothing,
+        help: "show tcp stats counts from here on; the result of the run does not change",
+        read: |_| Ok(Order::ClearTcpStats),
+    },
+    Verb {
+        words: &["set", "rate"],
+        takes: Takes::One("N/s"),
+        help: "requests or connections begun in a second, of a client in an open loop",
+        read: |rate| units::rate(rate).map(Order::SetRate),
+    },
+    Verb {
+        words: &["load"],
+        takes: Takes::One("FILE"),
+        help: "carry out the commands of a file, up to the first that is wrong",
+        read: |file| Ok(Order::Load(file.to_owned())),
+    },
+    Verb {
+        words: &["show", "config", "tcp"],
+        takes: Takes::Nothing,
+        help: "habits and limits in force, under the names of the options",
+        read: |_| Ok(Order::ShowConfigTcp),
+    },
+    Verb {
+        words: &["set", "msl"],
+        takes: Takes::One("TIME"),
+        help: "maximum segment lifetime, for entries in TIME-WAIT from now on",
+        read: |time| msl(time).map(|time| Order::Ask(Request::SetMsl(time))),
+    },
+    Verb {
+        words: &["set", "msl-on-link"],
+        takes: Takes::One("TIME|off"),
+        help: "the same towards hosts on the link; off = that of msl",
+        read: |time| {
+            let time = match time {
+                "off" => None,
+                time => Some(msl(time).map_err(|error| format!("{error}, or off"))?),
+            };
+            Ok(Order::Ask(Request::SetMslOnLink(time)))
+        },
+    },
+    Verb {
+        words: &["set", "time-wait"],
+        takes: Takes::One("strict|reuse"),
+        help: "may an acceptable SYN reopen a 4-tuple in TIME-WAIT?",
+        read: |policy| {
+            let policy = match policy {
+                "strict" => TimeWaitPolicy::Strict,
+                "reuse" => TimeWaitPolicy::Reuse,
+                "off" => {
+                    return Err("off is for a whole run, whose report says so: start it with \
+                                --time-wait off"
+                        .to_owned());
+                }
+                _ => return Err("strict or reuse is expected".to_owned()),
+            };
+            Ok(Order::Ask(Request::SetTimeWait(policy)))
+        },
+    },
+    Verb {
+        words: &["set", "syn-cookies"],
+        takes: Takes::One("off|auto|always"),
+        help: "answer SYNs with cookies never, without room, or always",
+        read: |mode| {
+            let mode = match mode {
+                "off" => SynCookies::Off,
+                "auto" => SynCookies::Auto,
+                "always" => SynCookies::Always,
+                _ => return Err("off, auto or always is expected".to_owned()),
+            };
+            Ok(Order::Ask(Request::SetSynCookies(mode)))
+        },
+    },
+    Verb {
+        words: &["set", "syn-limit"],
+        takes: Takes::One("N|off"),
+        help: "SYNs that a source may send in a second",
+        read: |limit| syn_limit(limit).map(|limit| Order::Ask(Request::SetSynLimit(limit.0))),
+    },
+];
+
+/// Reads a part of a port, one of those that there are, and which ports are meant.
+fn port_part(words: &str, parts: &[(&str, PortPart)]) -> Result<(PortPart, Of), String> {
+    let names: Vec<String> = parts.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let expected = || format!("{} and then ID or all is expected", alternatives(&names));
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let [part, of] = words[..] else { return Err(expected()) };
+    let known = parts.iter().find(|(name, _)| *name == part);
+    let &(_, part) = known.ok_or_else(|| format!("{part}: {}", expected()))?;
+    match of {
+        "all" => Ok((part, Of::All)),
+        id => id
+            .parse()
+            .map(|id| (part, Of::Port(id)))
+            .map_err(|_| format!("{id}: the number of a port or all is expected")),
+    }
+}
+
+/// Connections that are listed if nothing is said.
+const LISTED: u32 = 20;
+
+/// Reads which connections are to be shown.
+fn connections(words: &str) -> Result<Filter, String> {
+    let mut filter = Filter { state: None, peer: None, limit: LISTED };
+    let mut words = words.split_whitespace();
+    while let Some(word) = words.next() {
+        let value = words.next().ok_or_else(|| format!("{word}: a value is expected after it"))?;
+        match word {
+            "state" => filter.state = Some(state(value)?),
+            "peer" => {
+                let address = value
+                    .parse()
+                    .map_err(|_| format!("peer {value}: an IPv4 or IPv6 address is expected"))?;
+                filter.peer = Some(address);
+            }
+            "limit" => {
+                let limit = units::count(value, 1, 100_000);
+                filter.limit = limit.map_err(|error| format!("limit {value}: {error}"))? as u32;
+            }
+            _ => return Err(format!("{word}: state, peer or limit is expected")),
+        }
+    }
+    Ok(filter)
+}
+
+/// The states by the names that ss has for them.
+pub const STATES: [(&str, State); 9] = [
+    ("syn-sent", State::SynSent),
+    ("syn-recv", State::SynReceived),
+    ("established", State::Established),
+    ("fin-wait-1", State::FinWait1),
+    ("fin-wait-2", State::FinWait2),
+    ("close-wait", State::CloseWait),
+    ("closing", State::Closing),
+    ("last-ack", State::LastAck),
+    ("closed", State::Closed),
+];
+
+fn state(name: &str) -> Result<State, String> {
+    let known = STATES.iter().find(|(known, _)| *known == name);
+    known.map(|&(_, state)| state).ok_or_else(|| {
+        let names: Vec<String> = STATES.iter().map(|(name, _)| (*name).to_owned()).collect();
+        format!("state {name}: {} is expected", alternatives(&names))
+    })
+}
