@@ -434,7 +434,7 @@ fn shown(text: &str, side: &str, name: &str) -> String {
 fn the_prompt_shows_and_sets_while_the_run_goes_on() {
     let lines = "show config tcp\nwait 300ms\nset msl 100ms\nset time-wait strict\nset msl never\n\
                  wait 600ms\nshow time-wait\nshow tcp stats\nshow config tcp\nquit\nshow time-wait\n";
-    let output = told("loopback --workload crr -i --max-time-wait 1M", lines);
+    let output = told("loopback --workload crr -i -a --max-time-wait 1M", lines);
     let text = String::from_utf8(output.stdout).unwrap();
     let messages = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{messages}");
@@ -460,9 +460,9 @@ fn the_prompt_lists_connections_and_sets_the_rate() {
          load {}\nclear tcp stats\nset rate 4k\nwait 1500ms\nshow tcp stats\nshow latency\nquit\n",
         file.display()
     );
-    let run = "loopback --workload rr --rate 500 --connections 5 -i";
+    let run = "loopback --workload rr --rate 500 --connections 5 -ia";
     let output = told(run, &lines);
-    let closed = told("loopback --workload rr --connections 5 -i", "set rate 5\nquit\n");
+    let closed = told("loopback --workload rr --connections 5 -ia", "set rate 5\nquit\n");
     std::fs::remove_file(&file).unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let messages = String::from_utf8(output.stderr).unwrap();
@@ -510,8 +510,9 @@ fn a_file_of_commands_is_carried_out_first_and_can_be_strict() {
     let strict = told(&format!("{run} --cmdline-strict"), "");
     std::fs::remove_file(&file).unwrap();
     let gone = told(&run, "");
-    let wrong = "show confg tcp: show time-wait, show syn, show tcp stats, show port, show connections, \
-                 show latency, show neighbours, show routes or show config tcp is expected";
+    let wrong = "show confg tcp: show latency, show connections, show time-wait, show syn, show tcp stats, \
+                 show neighbours, show routes, show port, show config cores, show config rxtx or show config \
+                 tcp is expected";
     let messages = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && messages.contains(&format!("{name} line 3: {wrong}")));
     let text = String::from_utf8(output.stdout).unwrap();

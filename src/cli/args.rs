@@ -123,7 +123,7 @@ pub struct Common {
     /// Frames received and sent at once, 1 to 64 [default: 32]
     #[arg(long, value_name = "N", value_parser = |t: &str| small(t, 1, 64))]
     pub burst: Option<u16>,
-    /// Length of the run, warm-up included [default: 10s; server and -i: until a signal]
+    /// Length of a run, warm-up included [default: 10s; server and -i: until it is ended]
     #[arg(long, value_name = "TIME", value_parser = units::time)]
     pub duration: Option<Duration>,
     /// Time from the start that is not measured
@@ -132,9 +132,12 @@ pub struct Common {
     /// Time between lines on what happens; 0 = only the summary [default: 1; with -i 0]
     #[arg(long, value_name = "SECONDS", value_parser = units::seconds)]
     pub stats_period: Option<Duration>,
-    /// Read commands while the run goes on, which lasts until `quit`; `help` lists them
-    #[arg(short, long, conflicts_with = "duration")]
+    /// Read commands at a prompt: `start` and `stop` runs, show and set; `help` lists them
+    #[arg(short, long)]
     pub interactive: bool,
+    /// Begin a run at once, with a prompt, too (a server serves at once in any case)
+    #[arg(short, long, requires = "interactive")]
+    pub auto_start: bool,
     /// Carry out the commands of this file first
     #[arg(long, value_name = "FILE")]
     pub cmdline_file: Option<PathBuf>,

@@ -15,6 +15,8 @@ pub mod eal;
 mod errors;
 pub mod expect;
 mod files;
+#[cfg(test)]
+mod golden;
 pub mod hugepages;
 pub mod offline_args;
 mod pages;
@@ -52,6 +54,16 @@ impl Failure {
     /// Arguments that `error` says are wrong.
     pub fn arguments(error: impl fmt::Display) -> Self {
         Failure::Arguments(error.to_string())
+    }
+
+    /// The same failure, with this before its line.
+    #[must_use]
+    pub fn before(self, text: &str) -> Self {
+        match self {
+            Failure::Arguments(line) => Failure::Arguments(format!("{text}{line}")),
+            Failure::Run(line) => Failure::Run(format!("{text}{line}")),
+            Failure::Expected(line) => Failure::Expected(format!("{text}{line}")),
+        }
     }
 
     /// The exit status of the program.

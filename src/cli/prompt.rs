@@ -14,10 +14,14 @@ use verbs::{Takes, VERBS, Verb};
 pub enum Order {
     /// Say what there is, or what begins with this.
     Help(Option<String>),
-    /// End the run.
+    /// End the program.
     Quit,
-    /// Wait before the next line.
-    Wait(Duration),
+    /// Begin a run, of this length or as the options say.
+    Start(Option<Duration>),
+    /// End the run.
+    Stop,
+    /// Wait before the next line: for this time, or for the end of the run.
+    Wait(Option<Duration>),
     /// TIME-WAIT in numbers.
     ShowTimeWait,
     /// SYNs in numbers.
@@ -26,12 +30,20 @@ pub enum Order {
     ShowTcpStats,
     /// TCP's habits.
     ShowConfigTcp,
+    /// Which lcore polls what.
+    ShowConfigCores,
+    /// Queues and bursts.
+    ShowConfigRxtx,
     /// Connections, neighbours or routes.
     Show(Question),
     /// How late requests were.
     ShowLatency,
+    /// Show times from here on.
+    ClearLatency,
     /// Count from here on.
     ClearTcpStats,
+    /// Frames received and sent at once.
+    SetBurst(u16),
     /// Requests or connections in a second, of all engines together.
     SetRate(f64),
     /// Carry out the commands of a file.
@@ -115,14 +127,18 @@ pub fn parse(line: &str) -> Result<Option<Order>, String> {
     }
 }
 
-/// What to say of words that no command begins with.
+/// What to say of words that no command begins with: what there is in place of the first that is wrong.
 fn unknown(words: &[&str]) -> String {
     let common = |verb: &Verb| words.iter().zip(verb.words).take_while(|(a, b)| a == b).count();
     let most = VERBS.iter().map(common).max().unwrap_or(0);
-    let near: Vec<String> =
-        VERBS.iter().filter(|verb| common(verb) == most).map(Verb::name).collect();
+    let near = VERBS.iter().filter(|verb| common(verb) == most);
+    let mut names: Vec<String> = match most {
+        0 => near.map(|verb| verb.words[0].to_owned()).collect(),
+        _ => near.map(Verb::name).collect(),
+    };
+    names.dedup();
     let said = words.join(" ");
-    format!("{said}: {} is expected", alternatives(&near))
+    format!("{said}: {} is expected", alternatives(&names))
 }
 
 fn alternatives(names: &[String]) -> String {
@@ -136,25 +152,42 @@ fn alternatives(names: &[String]) -> String {
 /// Width of the column of commands in the help.
 const USAGE: usize = 28;
 
-/// The text that `help` prints.
+/// Said after all commands.
+const LESSON: &str = "\n  A session: start 10s, then wait and show latency, or stop before; set rate 20k and start\n  \
+    again; quit. Tab completes, and what follows a # is a remark. help TOPIC says less.\n";
+
+/// The text that `help` prints: of all commands, or of those that begin with the words of a topic, or
+/// else have one of them.
 ///
 /// # Errors
-/// If no command begins with the word.
-pub fn help(word: Option<&str>) -> Result<String, String> {
-    let mut text = String::new();
-    for verb in VERBS.iter().filter(|verb| word.is_none_or(|word| verb.words[0] == word)) {
+/// If there is no such command.
+pub fn help(topic: Option<&str>) -> Result<String, String> {
+    let words: Vec<&str> = topic.unwrap_or_default().split_whitespace().collect();
+    let begun = |verb: &&Verb| words.iter().zip(verb.words).all(|(a, b)| a == b);
+    let has = |verb: &&Verb| words.iter().any(|word| verb.words.contains(word));
+    let mut verbs: Vec<&Verb> = VERBS.iter().filter(begun).collect();
+    if verbs.is_empty() {
+        verbs = VERBS.iter().filter(has).collect();
+    }
+    if verbs.is_empty() {
+        return Err(unknown(&words));
+    }
+    let (mut text, mut group) = (String::new(), None);
+    for verb in verbs {
+        let new = verb.words.len() > 1 && group.replace(verb.words[0]) != Some(verb.words[0]);
+        let apart = if new && !text.is_empty() { "\n" } else { "" };
         // a string takes all
         let (usage, help) = (verb.usage(), verb.help);
         let _ = if usage.len() <= USAGE {
-            writeln!(text, "  {usage:<USAGE$} {help}")
+            writeln!(text, "{apart}  {usage:<USAGE$} {help}")
         } else {
-            writeln!(text, "  {usage}\n  {:<USAGE$} {help}", "")
+            writeln!(text, "{apart}  {usage}\n  {:<USAGE$} {help}", "")
         };
     }
-    match word {
-        Some(word) if text.is_empty() => Err(unknown(&[word])),
-        _ => Ok(text),
+    if words.is_empty() {
+        text.push_str(LESSON);
     }
+    Ok(text)
 }
 
 /// What a line that has been begun may become.

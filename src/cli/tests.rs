@@ -269,3 +269,15 @@ fn a_secret_is_32_hexadecimal_digits() {
     }
     assert!(super::tcp_args::read_secret(&file).unwrap_err().contains("cannot be read"));
 }
+
+/// The help of each command is kept, so that a change of it is seen.
+#[test]
+fn help_texts_are_as_they_are_kept() {
+    for command in ["", "loopback", "server", "client", "report", "doctor", "man", "completions"] {
+        let arguments = ["lastack", command, "--help"].into_iter().filter(|word| !word.is_empty());
+        let shown = parse(arguments.map(OsString::from));
+        let Ok(Request::Show(text)) = shown else { panic!("{command}: {shown:?}") };
+        let name = if command.is_empty() { "lastack" } else { command };
+        golden::is_kept(&format!("help-{name}.txt"), &text);
+    }
+}

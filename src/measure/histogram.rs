@@ -53,6 +53,11 @@ impl Histogram {
         self.0.add(&other.0).expect("all histograms have the same bounds");
     }
 
+    /// Takes away all that `part` counted, which has been counted here, too.
+    pub fn subtract(&mut self, part: &Histogram) {
+        self.0.subtract(&part.0).expect("it is a part");
+    }
+
     /// Forgets all that was recorded.
     pub fn clear(&mut self) {
         self.0.reset();

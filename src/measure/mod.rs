@@ -12,6 +12,7 @@ pub mod plot;
 pub mod rate;
 pub mod report;
 pub mod run;
+mod since;
 pub mod table;
 
 pub use histogram::{Histogram, Summary};

@@ -374,12 +374,11 @@ pub struct Syn {
 
 impl Requests {
     /// Of `whole` run, with the rate of its `window`.
-    pub fn of(whole: &Totals, window: &Totals, span: Duration, not_started: u64) -> Self {
+    pub fn of(whole: &Totals, window: &Totals, span: Duration) -> Self {
         Requests {
             completed: whole.requests,
             per_s: per_second(window.requests, span),
-            not_started,
-            refused: 0,
+            ..Requests::default()
         }
     }
 }

@@ -101,6 +101,17 @@ pub fn periodic(
     )
 }
 
+/// The same of a client, beside a bar that shows how far its run is.
+pub fn brief(row: &Interval) -> String {
+    let mut text =
+        format!("  {} conn/s  {} req/s", human(row.connections_per_s), human(row.requests_per_s));
+    if row.count > 0 {
+        let [p50, p99] = [row.p50, row.p99].map(|nanos| human_ns(nanos as f64));
+        let _ = write!(text, "  p50 {p50}  p99 {p99}"); // a string takes all
+    }
+    text
+}
+
 fn line(out: &mut String, text: core::fmt::Arguments<'_>) {
     writeln!(out, "{text}").expect("writing to a string cannot fail");
 }

@@ -99,6 +99,15 @@ impl Measured {
         [latency, service, connect, close].into_iter().for_each(Histogram::clear);
     }
 
+    /// Takes away what was recorded `before`, which is a part of it.
+    pub fn subtract(&mut self, before: &Measured) {
+        let Measured { latency, service, connect, close } = before;
+        self.latency.subtract(latency);
+        self.service.subtract(service);
+        self.connect.subtract(connect);
+        self.close.subtract(close);
+    }
+
     /// Adds what another client recorded.
     pub fn merge(&mut self, other: &Measured) {
         let Measured { latency, service, connect, close } = other;

@@ -9,7 +9,16 @@ fn lines_become_orders() {
         ("help", Some(Order::Help(None))),
         ("help set", Some(Order::Help(Some("set".to_owned())))),
         ("  quit  # at last", Some(Order::Quit)),
-        ("wait 1s", Some(Order::Wait(second))),
+        ("help set msl", Some(Order::Help(Some("set msl".to_owned())))),
+        ("start", Some(Order::Start(None))),
+        ("start 1s", Some(Order::Start(Some(second)))),
+        ("stop", Some(Order::Stop)),
+        ("wait", Some(Order::Wait(None))),
+        ("wait 1s", Some(Order::Wait(Some(second)))),
+        ("show config cores", Some(Order::ShowConfigCores)),
+        ("show config rxtx", Some(Order::ShowConfigRxtx)),
+        ("clear latency", Some(Order::ClearLatency)),
+        ("set burst 8", Some(Order::SetBurst(8))),
         ("show  time-wait", Some(Order::ShowTimeWait)),
         ("show tcp stats", Some(Order::ShowTcpStats)),
         ("show syn", Some(Order::ShowSyn)),
@@ -51,22 +60,34 @@ fn each_mistake_is_told_what_is_allowed() {
     for (line, told) in [
         (
             "go",
-            "go: help, quit, wait, show time-wait, show syn, show tcp stats, show port, clear \
-             port, show connections, show latency, show neighbours, show routes, clear tcp stats, \
-             set rate, load, show config tcp, set msl, set msl-on-link, set time-wait, set syn-cookies or set \
-             syn-limit is expected"
-                .to_owned(),
+            "go: help, start, stop, wait, load, quit, show, clear or set is expected".to_owned(),
         ),
         (
             "show",
-            "show: show time-wait, show syn, show tcp stats, show port, show connections, show latency, \
-             show neighbours, show routes or show config tcp is expected"
+            "show: show latency, show connections, show time-wait, show syn, show tcp stats, \
+             show neighbours, show routes, show port, show config cores, show config rxtx or \
+             show config tcp is expected"
                 .into(),
         ),
         ("show tcp", "show tcp: show tcp stats is expected".into()),
         (
+            "show config",
+            "show config: show config cores, show config rxtx or show config tcp is expected"
+                .into(),
+        ),
+        (
             "set mls 1s",
-            "set mls 1s: set rate, set msl, set msl-on-link, set time-wait, set syn-cookies or set syn-limit is expected".into(),
+            "set mls 1s: set rate, set burst, set msl, set msl-on-link, set time-wait, \
+             set syn-cookies or set syn-limit is expected"
+                .into(),
+        ),
+        ("start 0s", "start 0s: a time above zero is expected".into()),
+        ("start soon", format!("start soon: {time}")),
+        ("stop now", "stop: nothing may follow it, now does".into()),
+        ("wait long", format!("wait long: {time}")),
+        (
+            "set burst 65",
+            "set burst 65: a number from 1 to 64 is expected, as in 100 or 10k".into(),
         ),
         ("set msl", "set msl: TIME is expected".into()),
         ("set msl 30", format!("set msl 30: {time}")),
@@ -85,15 +106,15 @@ fn each_mistake_is_told_what_is_allowed() {
         ),
         ("set time-wait maybe", "set time-wait maybe: strict or reuse is expected".into()),
         ("quit now", "quit: nothing may follow it, now does".into()),
-        ("wait", "wait: TIME is expected".into()),
-        ("clear", "clear: clear port or clear tcp stats is expected".into()),
+        ("clear", "clear: clear latency, clear tcp stats or clear port is expected".into()),
         (
             "show port",
             "show port: info, stats, xstats or summary and then ID or all is expected".into(),
         ),
         (
             "show port speed 0",
-            "show port: speed: info, stats, xstats or summary and then ID or all is expected".into(),
+            "show port: speed: info, stats, xstats or summary and then ID or all is expected"
+                .into(),
         ),
         ("show port stats x", "show port: x: the number of a port or all is expected".into()),
         (
@@ -115,7 +136,10 @@ fn each_mistake_is_told_what_is_allowed() {
             "show connections: limit 0: a number from 1 to 100000 is expected, as in 100 or 10k"
                 .into(),
         ),
-        ("show connections all 1", "show connections: all: state, peer or limit is expected".into()),
+        (
+            "show connections all 1",
+            "show connections: all: state, peer or limit is expected".into(),
+        ),
         (
             "show connections state open",
             "show connections: state open: syn-sent, syn-recv, established, fin-wait-1, \
@@ -131,22 +155,34 @@ fn each_mistake_is_told_what_is_allowed() {
 #[test]
 fn help_lists_and_completion_ends_what_was_begun() {
     let text = help(None).unwrap();
-    let commands = |text: &str| {
+    assert!(VERBS.iter().all(|verb| text.contains(&verb.usage())));
+    assert!(text.lines().all(|line| line.len() <= 130), "{text}");
+    let commands = |topic| {
+        let text = help(Some(topic)).unwrap();
         let begins = |line: &&str| line.chars().nth(2).is_some_and(|c| c != ' ');
         text.lines().filter(begins).count()
     };
-    assert_eq!(commands(&text), VERBS.len());
-    assert!(VERBS.iter().all(|verb| text.contains(&verb.usage())));
-    assert_eq!(commands(&help(Some("set")).unwrap()), 6);
-    assert_eq!(completions("sh").len(), 9);
+    for (topic, many) in
+        [("set", 7), ("set msl", 1), ("show config", 3), ("latency", 2), ("tcp", 3), ("start", 1)]
+    {
+        assert_eq!(commands(topic), many, "{topic}");
+    }
+    assert_eq!(completions("sh").len(), 11);
     assert_eq!(completions("show t"), ["show time-wait", "show tcp stats"]);
     assert_eq!(completions("set msl-"), ["set msl-on-link "]);
     assert_eq!(completions("x"), Vec::<String>::new());
     for line in completions("") {
         let complete = format!("{line}{}", if line.ends_with(' ') { "1s" } else { "" });
         let known = parse(&complete).is_ok_and(|order| order.is_some());
-        let word = ["set time-wait ", "set syn-", "set rate ", "show port", "clear port"];
+        let word =
+            ["set time-wait ", "set syn-", "set rate ", "set burst ", "show port", "clear port"];
         let known = known || word.iter().any(|begun| line.starts_with(begun));
         assert!(known, "{line}");
     }
+}
+
+/// What people read is kept beside the tests, so that a change of it is seen.
+#[test]
+fn help_is_as_it_is_kept() {
+    crate::cli::golden::is_kept("prompt.txt", &help(None).unwrap());
 }

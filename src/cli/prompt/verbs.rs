@@ -5,6 +5,7 @@ use crate::cli::tcp_args::{msl, syn_limit};
 use crate::cli::units;
 use crate::engine::{Filter, Question, Request};
 use crate::tcp::{State, SynCookies, TimeWaitPolicy};
+use core::time::Duration;
 
 /// What follows the words of a command.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,24 +25,63 @@ pub(super) struct Verb {
     pub(super) read: fn(&str) -> Result<Order, String>,
 }
 
-pub(super) const VERBS: [Verb; 21] = [
+pub(super) const VERBS: [Verb; 27] = [
     Verb {
         words: &["help"],
-        takes: Takes::Maybe("WORD"),
-        help: "list the commands, or those that begin with a word",
-        read: |word| Ok(Order::Help((!word.is_empty()).then(|| word.to_owned()))),
+        takes: Takes::Some("[TOPIC]"),
+        help: "what can be said, or what can be said of a topic: show, set msl, latency",
+        read: |topic| Ok(Order::Help((!topic.is_empty()).then(|| topic.to_owned()))),
+    },
+    Verb {
+        words: &["start"],
+        takes: Takes::Maybe("TIME"),
+        help: "begin a run, of this length; without one as --duration says, else until stop",
+        read: |time| match time {
+            "" => Ok(Order::Start(None)),
+            time => match units::time(time)? {
+                Duration::ZERO => Err("a time above zero is expected".to_owned()),
+                time => Ok(Order::Start(Some(time))),
+            },
+        },
+    },
+    Verb {
+        words: &["stop"],
+        takes: Takes::Nothing,
+        help: "end the run and print its result, as Ctrl-C does; engines and the prompt stay",
+        read: |_| Ok(Order::Stop),
+    },
+    Verb {
+        words: &["wait"],
+        takes: Takes::Maybe("TIME"),
+        help: "wait before the next command, without a time until the run has ended",
+        read: |time| match time {
+            "" => Ok(Order::Wait(None)),
+            time => units::time(time).map(|time| Order::Wait(Some(time))),
+        },
+    },
+    Verb {
+        words: &["load"],
+        takes: Takes::One("FILE"),
+        help: "carry out the commands of a file, up to the first that is wrong",
+        read: |file| Ok(Order::Load(file.to_owned())),
     },
     Verb {
         words: &["quit"],
         takes: Takes::Nothing,
-        help: "end the run and print its result, as the end of input does",
+        help: "end the run if one goes on, and the program, as the end of input does",
         read: |_| Ok(Order::Quit),
     },
     Verb {
-        words: &["wait"],
-        takes: Takes::One("TIME"),
-        help: "wait before the next command, in files say",
-        read: |time| units::time(time).map(Order::Wait),
+        words: &["show", "latency"],
+        takes: Takes::Nothing,
+        help: "how late requests were so far, and in the last interval",
+        read: |_| Ok(Order::ShowLatency),
+    },
+    Verb {
+        words: &["show", "connections"],
+        takes: Takes::Some("[state STATE] [peer ADDR] [limit N]"),
+        help: "connections as ss -ti shows them, 20 of each engine; it looks at all, which engines notice",
+        read: |words| connections(words).map(|filter| Order::Show(Question::Connections(filter))),
     },
     Verb {
         words: &["show", "time-wait"],
@@ -62,6 +102,18 @@ pub(super) const VERBS: [Verb; 21] = [
         read: |_| Ok(Order::ShowTcpStats),
     },
     Verb {
+        words: &["show", "neighbours"],
+        takes: Takes::Nothing,
+        help: "neighbours on the link, their Ethernet addresses and states",
+        read: |_| Ok(Order::Show(Question::Neighbours)),
+    },
+    Verb {
+        words: &["show", "routes"],
+        takes: Takes::Nothing,
+        help: "our addresses and routes, the one that is asked first before the others",
+        read: |_| Ok(Order::Show(Question::Routes)),
+    },
+    Verb {
         words: &["show", "port"],
         takes: Takes::Some("info|stats|xstats|summary (ID|all)"),
         help: "what a port is, and what it has counted",
@@ -76,6 +128,36 @@ pub(super) const VERBS: [Verb; 21] = [
         },
     },
     Verb {
+        words: &["show", "config", "cores"],
+        takes: Takes::Nothing,
+        help: "which lcore polls which queue, and how busy it is",
+        read: |_| Ok(Order::ShowConfigCores),
+    },
+    Verb {
+        words: &["show", "config", "rxtx"],
+        takes: Takes::Nothing,
+        help: "queues, descriptors, bursts, checksums, MTU",
+        read: |_| Ok(Order::ShowConfigRxtx),
+    },
+    Verb {
+        words: &["show", "config", "tcp"],
+        takes: Takes::Nothing,
+        help: "habits and limits in force, under the names of the options",
+        read: |_| Ok(Order::ShowConfigTcp),
+    },
+    Verb {
+        words: &["clear", "latency"],
+        takes: Takes::Nothing,
+        help: "show latency shows what comes from here on; the result of the run does not change",
+        read: |_| Ok(Order::ClearLatency),
+    },
+    Verb {
+        words: &["clear", "tcp", "stats"],
+        takes: Takes::Nothing,
+        help: "show tcp stats counts from here on; the result of the run does not change",
+        read: |_| Ok(Order::ClearTcpStats),
+    },
+    Verb {
         words: &["clear", "port"],
         takes: Takes::Some("stats|xstats (ID|all)"),
         help: "set the counters of a port to zero, also those that the result would tell",
@@ -85,52 +167,16 @@ pub(super) const VERBS: [Verb; 21] = [
         },
     },
     Verb {
-        words: &["show", "connections"],
-        takes: Takes::Some("[state STATE] [peer ADDR] [limit N]"),
-        help: "connections as ss -ti shows them, 20 of each engine; it looks at all, which engines notice",
-        read: |words| connections(words).map(|filter| Order::Show(Question::Connections(filter))),
-    },
-    Verb {
-        words: &["show", "latency"],
-        takes: Takes::Nothing,
-        help: "how late requests were so far, and in the last interval",
-        read: |_| Ok(Order::ShowLatency),
-    },
-    Verb {
-        words: &["show", "neighbours"],
-        takes: Takes::Nothing,
-        help: "neighbours on the link, their Ethernet addresses and states",
-        read: |_| Ok(Order::Show(Question::Neighbours)),
-    },
-    Verb {
-        words: &["show", "routes"],
-        takes: Takes::Nothing,
-        help: "our addresses and routes, the one that is asked first before the others",
-        read: |_| Ok(Order::Show(Question::Routes)),
-    },
-    Verb {
-        words: &["clear", "tcp", "stats"],
-        takes: Takes::Nothing,
-        help: "show tcp stats counts from here on; the result of the run does not change",
-        read: |_| Ok(Order::ClearTcpStats),
-    },
-    Verb {
         words: &["set", "rate"],
         takes: Takes::One("N/s"),
         help: "requests or connections begun in a second, of a client in an open loop",
         read: |rate| units::rate(rate).map(Order::SetRate),
     },
     Verb {
-        words: &["load"],
-        takes: Takes::One("FILE"),
-        help: "carry out the commands of a file, up to the first that is wrong",
-        read: |file| Ok(Order::Load(file.to_owned())),
-    },
-    Verb {
-        words: &["show", "config", "tcp"],
-        takes: Takes::Nothing,
-        help: "habits and limits in force, under the names of the options",
-        read: |_| Ok(Order::ShowConfigTcp),
+        words: &["set", "burst"],
+        takes: Takes::One("N"),
+        help: "frames received and sent at once, 1 to 64",
+        read: |frames| units::count(frames, 1, 64).map(|frames| Order::SetBurst(frames as u16)),
     },
     Verb {
         words: &["set", "msl"],

@@ -1,30 +1,24 @@
 //! `client`: loads a server at the other end of a port. What it builds serves `loopback` too.
 
 use super::engines::{self, Gauges, OnPort};
-use super::lcores::{Alarm, join, launch};
 use super::outcome;
-use super::prompt::{Prompt, Script};
-use super::readings::Readings;
-use super::results::{Results, port_drops};
+use super::prompt::Script;
+use super::rig::Rig;
+use super::session::{self, Job};
 use super::setup::{self, Plug, Setup, Wait};
 use super::side::SideGauges;
-use super::watch::{Signals, Timing, wait_until, watch};
+use super::watch::Signals;
 use crate::app::Tally;
+use crate::app::discard::Discard;
 use crate::app::workload::http::Http;
-use crate::app::workload::{Control, Crr, DRAIN, Load, LoadConfig, Rr, Stream, Workload};
+use crate::app::workload::{Control, Crr, Load, LoadConfig, Rr, Stream, Workload};
 use crate::cli::Failure;
 use crate::cli::args::{self, Client, Common, LoadArgs, ShapeArgs};
 use crate::cli::profile::{Kind, Profile};
 use crate::engine::Config;
-use crate::measure::report::Report;
 use crate::net::range::HostRange;
 use core::net::SocketAddr;
-use core::sync::atomic::{AtomicBool, Ordering};
-use core::time::Duration;
 use std::sync::Arc;
-
-/// How much longer than its drain a workload may take to say that it has finished.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 pub fn run(eal: &[String], arguments: &Client) -> Result<(), Failure> {
@@ -54,34 +48,9 @@ fn run_workload<W: Workload + Send + 'static>(
     let signals = Signals::catch()?;
     let plug = setup.device(&setup.profile.client, common.burst, Wait::ForLink)?;
     let parts = load_parts(common, load, shape, remote, 1)?;
-    let mut clients = Clients::<W>::build(plug, &config, &setup, parts)?;
-
-    let halt = Arc::new(AtomicBool::new(false));
-    let down = Alarm::default();
-    let runner = clients.runners.remove(0);
-    let handle = launch(&setup, 0, &down, {
-        let halt = halt.clone();
-        move || engines::drive(runner, &halt)
-    })?;
-    let timing = timing(common, common.duration_of_client());
-    let mut readings = Readings::of(&clients.controls, common, load)?;
-    let steered = readings.steered();
-    let prompt = Prompt::start(script, &[&clients.gauges], Some(steered));
-    let ended = || down.rang() || prompt.wants_to_end();
-    let windows = watch(&timing, &signals, &[&clients.gauges], &mut readings, ended);
-    clients.stop(&down);
-    halt.store(true, Ordering::Relaxed);
-    let runners = vec![join(handle)?];
-
-    let results = Results::of(&runners, readings)?;
-    let mut report = Report {
-        command: "client".to_owned(),
-        side: Some(clients.gauges.side(&windows[0], setup.clock.hz(), &port_drops(&runners))),
-        ..results.report(common, load, &setup.profile, &clients.gauges, &windows[0])
-    };
-    drop(runners);
-    let told = prompt.end();
-    results.publish(&mut report, common, load).and(told)
+    let clients = Clients::<W>::build(plug, &config, &setup, parts)?;
+    let job = Job { command: "client", workload: load.workload.name(), common, load: Some(load) };
+    session::run(Rig::<W, Discard>::new(setup, Some(clients), None), &job, script, &signals)
 }
 
 /// The profile of a command; `otherwise` if none is named.
@@ -115,11 +84,6 @@ pub fn check_outputs(common: &Common, load: &LoadArgs) -> Result<(), Failure> {
     outcome::check_writable("--hlog", load.hlog.as_deref())?;
     outcome::check_writable("--csv", load.csv.as_deref())?;
     outcome::check_writable("--hgrm", load.hgrm.as_deref())
-}
-
-/// When to measure and what to tell.
-pub fn timing(common: &Common, duration: Option<Duration>) -> Timing {
-    Timing { duration, warmup: common.warmup, period: common.stats_period() }
 }
 
 /// The server to connect to.
@@ -220,16 +184,16 @@ impl<W: Workload + Send + 'static> Clients<W> {
             W::new(load, config.limits.max_connections)
         })?;
         let engines = runners.iter().zip(&tallies).map(|(r, tally)| Gauges::of(r, tally)).collect();
-        Ok(Clients { runners, gauges: SideGauges { name: "client", engines, device }, controls })
-    }
-
-    /// Brings the workloads to their end.
-    pub fn stop(&self, down: &Alarm) {
-        for control in &self.controls {
-            control.stop();
-        }
-        wait_until(DRAIN + GRACE, || {
-            down.rang() || self.controls.iter().all(|control| control.is_finished())
-        });
+        Ok(Clients {
+            runners,
+            gauges: SideGauges {
+                name: "client",
+                engines,
+                device,
+                descriptors: setup.profile.buffers.queue,
+                lcores: Vec::new(),
+            },
+            controls,
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! Engines: their configuration from arguments, and their loops on lcores.
 
+use super::lcores::{Said, Switch};
 use super::setup::Plug;
 use crate::app::Tally;
 use crate::cli::Failure;
@@ -9,11 +10,10 @@ use crate::cli::tcp_args::read_secret;
 use crate::engine::{App, Config, Cycles, Engine, Limits, ListenOptions, Mailbox, Metrics, Runner};
 use crate::net::address::{Cidr, Interface};
 use crate::port::dpdk::{DpdkPort, Tsc};
-use crate::tcp;
 use crate::tcp::cookie::CookieSecret;
+use crate::tcp::{self, Counter};
 use crate::wire::MacAddr;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::fs::File;
 use std::io::Read;
@@ -44,12 +44,15 @@ pub struct Gauges {
     pub mailbox: Arc<Mailbox>,
     /// The clock that the engine goes by.
     pub clock: Tsc,
+    /// Frames that it receives and sends at once.
+    pub burst: Arc<Counter>,
 }
 
 impl Gauges {
     /// The gauges of an engine.
     pub fn of<A: App>(runner: &OnPort<A>, tally: &Arc<Tally>) -> Self {
-        let stack = runner.engine().stack();
+        let (stack, burst) = (runner.engine().stack(), Counter::default());
+        burst.set(runner.port().burst() as u64);
         Gauges {
             tally: tally.clone(),
             metrics: stack.metrics().clone(),
@@ -60,6 +63,7 @@ impl Gauges {
             limits: *stack.limits(),
             mailbox: stack.mailbox().clone(),
             clock: *runner.clock(),
+            burst: Arc::new(burst),
         }
     }
 }
@@ -153,24 +157,41 @@ pub fn listen<A: App>(runner: &mut OnPort<A>, config: &Config, port: u16) -> Res
 }
 
 /// Polls an engine until it is told to halt, and gives it back.
-pub fn drive<A: App>(mut runner: OnPort<A>, halt: &AtomicBool) -> OnPort<A> {
-    while !halt.load(Ordering::Relaxed) {
-        runner.poll_once();
+pub fn drive<A: App>(mut runner: OnPort<A>, switch: &Switch) -> OnPort<A> {
+    loop {
+        match switch.said() {
+            Said::Nothing => {
+                runner.poll_once();
+            }
+            Said::Halt => return runner,
+            Said::Burst(frames) => {
+                runner.port_mut().set_burst(frames.into());
+                switch.taken(frames);
+            }
+        }
     }
-    runner
 }
 
 /// Polls two engines in turn until they are told to halt, and gives them back.
 pub fn drive_both<A: App, B: App>(
     mut one: OnPort<A>,
     mut other: OnPort<B>,
-    halt: &AtomicBool,
+    switch: &Switch,
 ) -> (OnPort<A>, OnPort<B>) {
-    while !halt.load(Ordering::Relaxed) {
-        one.poll_once();
-        other.poll_once();
+    loop {
+        match switch.said() {
+            Said::Nothing => {
+                one.poll_once();
+                other.poll_once();
+            }
+            Said::Halt => return (one, other),
+            Said::Burst(frames) => {
+                one.port_mut().set_burst(frames.into());
+                other.port_mut().set_burst(frames.into());
+                switch.taken(frames);
+            }
+        }
     }
-    (one, other)
 }
 
 /// 32 octets that nobody can guess, or those that a number stands for.

@@ -1,10 +1,60 @@
-//! Loops on lcores: launched, watched for an early end, and taken back.
+//! Loops on lcores: launched, told what to do, watched for an early end, and taken back.
 
 use super::setup::Setup;
 use crate::cli::Failure;
 use crate::port::dpdk::LcoreHandle;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Arc;
+
+/// What a loop is told, of which it looks once a turn. Nobody writes it but to say something.
+#[derive(Debug, Default)]
+pub struct Switch(AtomicU32);
+
+/// What a [`Switch`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// Go on.
+    Nothing,
+    /// Come to an end.
+    Halt,
+    /// From now on receive and send so many frames at once.
+    Burst(u16),
+}
+
+impl Switch {
+    const HALT: u32 = u32::MAX;
+
+    /// What is said. A burst has to be [taken](Self::taken).
+    #[inline]
+    pub fn said(&self) -> Said {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Said::Nothing,
+            Self::HALT => Said::Halt,
+            frames => Said::Burst(frames as u16),
+        }
+    }
+
+    /// Ends the loop.
+    pub fn halt(&self) {
+        self.0.store(Self::HALT, Ordering::Relaxed);
+    }
+
+    /// Lets a loop go on that will be launched again.
+    pub fn release(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// Asks for a burst of `frames`, at least 1; false if the loop has not taken what was said before.
+    pub fn set_burst(&self, frames: u16) -> bool {
+        self.0.compare_exchange(0, frames.into(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// The loop has done what it was asked for.
+    pub fn taken(&self, frames: u16) {
+        // It may have been told to halt meanwhile, which stays.
+        let _ = self.0.compare_exchange(frames.into(), 0, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
 
 /// Rings when a loop has ended, by a panic say.
 #[derive(Clone, Debug, Default)]
@@ -52,4 +102,26 @@ pub fn join<T>(handle: LcoreHandle<T>) -> Result<T, Failure> {
             .unwrap_or("no message");
         Failure::Run(format!("the engine on lcore {lcore} panicked: {text}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_says_one_thing_at_a_time_and_a_halt_stays() {
+        let switch = Switch::default();
+        assert_eq!(switch.said(), Said::Nothing);
+        assert!(switch.set_burst(7) && !switch.set_burst(8), "the first is not taken yet");
+        assert_eq!(switch.said(), Said::Burst(7));
+        switch.taken(7);
+        assert_eq!(switch.said(), Said::Nothing);
+        assert!(switch.set_burst(9));
+        switch.halt();
+        switch.taken(9);
+        assert_eq!(switch.said(), Said::Halt);
+        assert!(!switch.set_burst(1));
+        switch.release();
+        assert_eq!(switch.said(), Said::Nothing);
+    }
 }

@@ -1,15 +1,16 @@
 //! Runs: from arguments and a profile to engines on lcores, and from their counters to a report.
 //!
 //! ```text
-//! setup: EAL, buffers, ports ─▶ engines ─▶ one lcore each     the calling thread: watch ─▶ report
+//! setup: EAL, buffers, ports ─▶ rig: engines ─▶ one lcore each     the calling thread: session ─▶ report
 //! ```
 //!
 //! The calling thread never touches an engine while it runs. It reads counters, and it has two
 //! switches: [`Control`](crate::app::workload::Control) asks a workload to come to its end, and
-//! `halt` stops the loop of an lcore. The prompt has a thread of its own, and talks to engines
-//! through their mailboxes.
+//! [`lcores::Switch`] stops the loop of an lcore. The prompt has a thread of its own, which asks the
+//! session for runs at a [`desk::Desk`], and talks to engines through their mailboxes.
 
 mod client;
+mod desk;
 mod engines;
 mod lcores;
 mod listing;
@@ -19,7 +20,10 @@ mod ports;
 mod prompt;
 mod readings;
 mod results;
+mod rig;
+mod screen;
 mod server;
+mod session;
 mod setup;
 mod show;
 mod side;

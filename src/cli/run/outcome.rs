@@ -1,24 +1,25 @@
 //! What is left of a run: files, a table, and whether it succeeded.
 
+use super::screen::Screen;
 use crate::cli::Failure;
 use crate::cli::expect::Criterion;
-use crate::cli::files::{save, show};
+use crate::cli::files::save;
 use crate::measure::{Report, table};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
 /// Writes the report where it was asked for, and a table for people.
-pub fn publish(report: &Report, json: Option<&Path>) -> Result<(), Failure> {
+pub fn publish(report: &Report, json: Option<&Path>, screen: &Screen) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(report).map_err(Failure::run)?;
     let to_stdout = json.is_some_and(|path| path == Path::new("-"));
     let table = table::table(report);
     let text = text + "\n";
     if to_stdout {
-        eprint!("{table}");
-        return show(text.as_bytes());
+        screen.say(table.trim_end());
+        return screen.show(&text);
     }
-    show(table.as_bytes())?;
+    screen.show(&table)?;
     json.map_or(Ok(()), |path| save("--json", path, |out| out.write_all(text.as_bytes())))
 }
 

@@ -95,6 +95,25 @@ pub fn show<'a>(
     Ok(out)
 }
 
+/// `show config rxtx`
+pub fn config_rxtx(side: &SideGauges) -> String {
+    let (port, granted) = (&side.device, side.device.granted());
+    let by = |port| if port { "by the port" } else { "by us" };
+    let burst = side.engines.first().map_or(0, |engine| engine.burst.get());
+    format!(
+        "{}\n  port {} {}: {} queue pairs of {} descriptors each way, bursts of {burst} frames\n  \
+         checksums: received {}, sent {}  MTU {}\n",
+        side.name,
+        port.port_id(),
+        port.name(),
+        side.engines.len(),
+        side.descriptors,
+        by(granted.rx_checksum),
+        by(granted.tx_checksum),
+        port.mtu(),
+    )
+}
+
 /// `clear port ...`
 pub fn clear<'a>(sides: impl Iterator<Item = &'a SideGauges>, of: Of) -> Result<(), String> {
     ports(sides, of)?.iter().for_each(|(_, port)| port.clear_stats());

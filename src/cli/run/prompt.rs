@@ -1,18 +1,21 @@
-//! The prompt beside a run: lines from a file and from whoever sits there, read by a thread of its
-//! own, which reads counters and talks to engines through their mailboxes.
+//! The prompt beside runs: lines from a file and from whoever sits there, read by a thread of its own,
+//! which asks the session for runs, reads counters, and talks to engines through their mailboxes.
 
+use super::desk::Desk;
+use super::lcores::{Said, Switch};
 use super::listing;
 use super::ports;
 use super::readings::Board;
+use super::rig::Rig;
+use super::screen::Screen;
 use super::show;
 use super::side::SideGauges;
 use super::watch::wait_until;
-use crate::app::workload::Control;
+use crate::app::workload::{Control, Workload};
 use crate::cli::Failure;
 use crate::cli::args::Common;
 use crate::cli::prompt::{self, Order};
-use crate::engine::{Question, Request};
-use core::sync::atomic::{AtomicBool, Ordering};
+use crate::engine::{App, Question, Request};
 use core::time::Duration;
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -24,7 +27,7 @@ use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -41,6 +44,8 @@ pub struct Script {
     lines: Vec<String>,
     strict: bool,
     interactive: bool,
+    /// A run is longer than this.
+    warmup: Duration,
 }
 
 impl Script {
@@ -52,6 +57,7 @@ impl Script {
             lines: Vec::new(),
             strict: common.cmdline_strict,
             interactive: common.interactive,
+            warmup: common.warmup,
             file,
         };
         if common.cmdline_file.is_some() {
@@ -74,51 +80,69 @@ impl Script {
 
 /// The thread that reads lines.
 pub struct Prompt {
-    shared: Arc<Shared>,
+    desk: Arc<Desk>,
+    /// Until it begins to read.
+    waiting: Option<(Script, Talker)>,
     thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Default)]
-struct Shared {
-    /// The prompt wants the run to end.
-    over: AtomicBool,
-    /// The run has ended.
-    ended: AtomicBool,
-    failure: OnceLock<Failure>,
+    typed: bool,
 }
 
 impl Prompt {
-    /// Begins to read, if there is anything to be read. `clients` are those of the first side, if it has
-    /// any.
-    pub fn start(script: Script, sides: &[&SideGauges], clients: Option<Steered>) -> Self {
-        let shared = Arc::<Shared>::default();
-        let talk = script.interactive || !script.lines.is_empty();
-        let thread = talk.then(|| {
+    /// A prompt that will read what there is to be read, of these engines.
+    pub fn new<W: Workload + Send + 'static, S: App + Send + 'static>(
+        script: Script,
+        desk: Arc<Desk>,
+        screen: Screen,
+        rig: &Rig<W, S>,
+        clients: Option<Steered>,
+    ) -> Self {
+        let talks = script.interactive || !script.lines.is_empty();
+        let typed = script.interactive && io::stdin().is_terminal();
+        let waiting = talks.then(|| {
             let now = Instant::now();
-            let sides = sides.iter().map(|&side| (side.clone(), show::Last::of(side, now)));
-            let (shared, sides) = (shared.clone(), sides.collect());
-            let mut talker = Talker { shared, sides, clients, cleared: Vec::new() };
-            std::thread::spawn(move || talker.run(&script))
+            let sides = rig.sides.iter().map(|side| (side.clone(), show::Last::of(side, now)));
+            let talker = Talker {
+                desk: desk.clone(),
+                screen,
+                sides: sides.collect(),
+                switches: rig.switches.clone(),
+                clients,
+                cleared: Vec::new(),
+                warmup: script.warmup,
+            };
+            (script, talker)
         });
-        Prompt { shared, thread }
+        Prompt { desk, waiting, thread: None, typed }
     }
 
-    /// Shall the run end?
-    pub fn wants_to_end(&self) -> bool {
-        self.shared.over.load(Ordering::Relaxed)
+    /// Begins to read, if it has not yet.
+    pub fn open(&mut self) {
+        if let Some((script, mut talker)) = self.waiting.take() {
+            self.thread = Some(std::thread::spawn(move || talker.run(&script)));
+        }
     }
 
-    /// The run has ended, and what it printed comes after all that was asked for.
+    /// Are there lines to come?
+    pub fn is_open(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Does somebody type?
+    pub fn is_typed(&self) -> bool {
+        self.typed
+    }
+
+    /// The session has ended.
     ///
     /// # Errors
     /// The line of the file that could not be carried out, with `--cmdline-strict`.
     pub fn end(mut self) -> Result<(), Failure> {
-        self.shared.ended.store(true, Ordering::Relaxed);
+        let told = self.desk.ends();
         // one that waits for somebody to say something cannot be waited for
         if let Some(thread) = self.thread.take_if(|thread| thread.is_finished()) {
             thread.join().map_err(|_| Failure::Run("the prompt panicked".to_owned()))?;
         }
-        self.shared.failure.get().map_or(Ok(()), |failure| Err(failure.clone()))
+        told
     }
 }
 
@@ -140,11 +164,15 @@ enum Next {
 }
 
 struct Talker {
-    shared: Arc<Shared>,
+    desk: Arc<Desk>,
+    screen: Screen,
     sides: Vec<(SideGauges, show::Last)>,
+    /// Those of the engines' loops.
+    switches: Vec<Arc<Switch>>,
     clients: Option<Steered>,
     /// What TCP had counted when that was cleared, for each side.
     cleared: Vec<BTreeMap<String, u64>>,
+    warmup: Duration,
 }
 
 /// How deep files of commands may load others.
@@ -159,11 +187,9 @@ impl Talker {
                 Err(error) => {
                     let line = format!("{} line {number}: {error}", script.file.display());
                     if script.strict {
-                        let _ = self.shared.failure.set(Failure::Run(line)); // the first and last
-                        self.shared.over.store(true, Ordering::Relaxed);
-                        return;
+                        return self.desk.fail(Failure::Run(line));
                     }
-                    eprintln!("lastack: {line}");
+                    self.screen.say(&format!("lastack: {line}"));
                 }
             }
         }
@@ -173,7 +199,7 @@ impl Talker {
             } else {
                 self.listen()
             }
-            self.shared.over.store(true, Ordering::Relaxed);
+            self.desk.quit();
         }
     }
 
@@ -190,6 +216,9 @@ impl Talker {
             }
         };
         editor.set_helper(Some(Completion));
+        if let Ok(printer) = editor.create_external_printer() {
+            self.screen.type_below(Box::new(printer));
+        }
         loop {
             match editor.readline(SIGN) {
                 Ok(line) => {
@@ -197,7 +226,17 @@ impl Talker {
                         return;
                     }
                 }
-                Err(ReadlineError::Eof | ReadlineError::Interrupted) => return,
+                Err(ReadlineError::Interrupted) => {
+                    let stopped = if self.desk.runs() {
+                        self.desk.stop()
+                    } else {
+                        Err("nothing runs; quit or Ctrl-D ends the program".to_owned())
+                    };
+                    if let Err(error) = stopped {
+                        self.screen.say(&format!("lastack: {error}"));
+                    }
+                }
+                Err(ReadlineError::Eof) => return,
                 Err(error) => {
                     eprintln!("lastack: the terminal cannot be read: {error}");
                     return;
@@ -218,7 +257,7 @@ impl Talker {
 
     fn carry_out_and_tell(&mut self, line: &str) -> Next {
         self.carry_out(line, 0).unwrap_or_else(|error| {
-            eprintln!("lastack: {error}");
+            self.screen.say(&format!("lastack: {error}"));
             Next::Line
         })
     }
@@ -227,11 +266,22 @@ impl Talker {
         let Some(order) = prompt::parse(line)? else { return Ok(Next::Line) };
         let text = match order {
             Order::Quit => {
-                self.shared.over.store(true, Ordering::Relaxed);
+                self.desk.quit();
                 return Ok(Next::Nothing);
             }
+            Order::Start(Some(length)) if length <= self.warmup => {
+                return Err("start: a time longer than --warmup is expected".to_owned());
+            }
+            Order::Start(length) => {
+                self.desk.start(length)?;
+                String::new()
+            }
+            Order::Stop => {
+                self.desk.stop()?;
+                String::new()
+            }
             Order::Wait(time) => {
-                self.wait(time);
+                self.desk.wait(time)?;
                 String::new()
             }
             Order::Help(word) => prompt::help(word.as_deref())?,
@@ -250,9 +300,14 @@ impl Talker {
                 self.cleared = self.sides.iter().map(|(side, _)| side.tcp()).collect();
                 String::new()
             }
-            Order::ShowLatency => {
-                let clients = self.clients.as_ref().ok_or("show latency: a server records none")?;
-                show::latency(&clients.board.lock().unwrap_or_else(PoisonError::into_inner))
+            Order::ShowLatency => show::latency(&*self.board("show latency")?),
+            Order::ClearLatency => {
+                self.board("clear latency")?.clear();
+                String::new()
+            }
+            Order::SetBurst(frames) => {
+                self.set_burst(frames)?;
+                String::new()
             }
             Order::SetRate(rate) => {
                 self.set_rate(rate)?;
@@ -265,6 +320,12 @@ impl Talker {
                 String::new()
             }
             Order::Load(file) => return self.load(&file, depth),
+            Order::ShowConfigCores => {
+                self.sides.iter().map(|(side, _)| show::config_cores(side)).collect()
+            }
+            Order::ShowConfigRxtx => {
+                self.sides.iter().map(|(side, _)| ports::config_rxtx(side)).collect()
+            }
             Order::ShowConfigTcp => {
                 self.sides.iter().map(|(side, _)| show::config_tcp(side)).collect()
             }
@@ -313,6 +374,26 @@ impl Talker {
         Ok(text)
     }
 
+    /// How late requests were.
+    fn board(&self, asked: &str) -> Result<MutexGuard<'_, Board>, String> {
+        let clients = self.clients.as_ref();
+        let clients = clients.ok_or_else(|| format!("{asked}: a server records none"))?;
+        Ok(clients.board.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_burst(&self, frames: u16) -> Result<(), String> {
+        let taken = || self.switches.iter().all(|switch| switch.said() == Said::Nothing);
+        if wait_until(TAKEN_WITHIN, taken)
+            && self.switches.iter().all(|switch| switch.set_burst(frames))
+            && wait_until(TAKEN_WITHIN, taken)
+        {
+            let engines = self.sides.iter().flat_map(|(side, _)| &side.engines);
+            engines.for_each(|engine| engine.burst.set(frames.into()));
+            return Ok(());
+        }
+        Err("an engine does not answer".to_owned())
+    }
+
     fn set_rate(&self, rate: f64) -> Result<(), String> {
         match &self.clients {
             Some(clients) if clients.open_loop => {
@@ -340,17 +421,6 @@ impl Talker {
             }
         }
         Ok(Next::Line)
-    }
-
-    fn wait(&self, time: Duration) {
-        let until = Instant::now() + time;
-        while !self.shared.ended.load(Ordering::Relaxed) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            std::thread::sleep(left.min(Duration::from_millis(5)));
-        }
     }
 }
 

@@ -2,7 +2,6 @@
 //! histograms.
 
 use super::outcome::created;
-use super::prompt::Steered;
 use super::side::SideGauges;
 use crate::app::workload::{Control, Measured};
 use crate::cli::Failure;
@@ -29,6 +28,25 @@ pub struct Board {
     pub whole: Measured,
     /// The last interval.
     pub last: Option<Interval>,
+    /// What had been taken when it was cleared.
+    cleared: Option<Box<Measured>>,
+}
+
+impl Board {
+    /// Shows what comes from now on. The result of the run does not change.
+    pub fn clear(&mut self) {
+        self.cleared = Some(Box::new(self.whole.clone()));
+        self.last = None;
+    }
+
+    /// What was taken since it was cleared.
+    pub fn shown(&self) -> Measured {
+        let mut shown = self.whole.clone();
+        if let Some(cleared) = &self.cleared {
+            shown.subtract(cleared);
+        }
+        shown
+    }
 }
 
 /// What was taken from the clients so far.
@@ -73,6 +91,7 @@ impl Readings {
         controls: &[Arc<Control>],
         common: &Common,
         load: &LoadArgs,
+        board: &Arc<Mutex<Board>>,
     ) -> Result<Self, Failure> {
         let talks = common.interactive || common.cmdline_file.is_some();
         let wanted = talks || load.hlog.is_some() || load.csv.is_some();
@@ -82,19 +101,15 @@ impl Readings {
         };
         let begin = |file| HLog::begin(BufWriter::new(file), SystemTime::now());
         let hlog = created("--hlog", load.hlog.as_deref())?.map(begin).transpose();
+        *board.lock().unwrap_or_else(PoisonError::into_inner) = Board::default();
         Ok(Readings {
+            board: board.clone(),
             controls: controls.to_vec(),
             open_loop: load.rate.is_some(),
             spare: controls.iter().map(|_| Box::default()).collect(),
             hlog: hlog.map_err(|error| Failure::Run(format!("--hlog: {error}")))?,
             ..Readings::none(period)
         })
-    }
-
-    /// The clients, for the prompt to steer.
-    pub fn steered(&self) -> Steered {
-        let (controls, board) = (self.controls.clone(), self.board.clone());
-        Steered { controls, open_loop: self.open_loop, board }
     }
 
     /// Ends an interval of `span` at `end`, in which the client did what `done` says. Returns its row,
@@ -172,8 +187,9 @@ impl Readings {
         match self.trouble.or(flushed.err()) {
             Some(error) => Err(Failure::Run(format!("--hlog: cannot be written: {error}"))),
             None => {
-                let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok((core::mem::take(&mut board.whole), self.rows))
+                // the prompt shows it until the next run
+                let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok((board.whole.clone(), self.rows))
             }
         }
     }

@@ -3,32 +3,21 @@
 use super::engines::OnPort;
 use super::outcome;
 use super::readings::Readings;
-use super::side::{SideGauges, Window};
+use super::screen::Screen;
+use super::session::Job;
+use super::side::Window;
 use crate::app::workload::{CloseBy, Measured, Workload};
 use crate::cli::Failure;
 use crate::cli::args::{Common, LoadArgs};
 use crate::cli::files::save;
 use crate::cli::profile::Profile;
 use crate::engine::Error;
-use crate::measure::histogram::Summary;
-use crate::measure::report::{Pacing, Report};
+use crate::measure::report::{Connections, LoopbackSide, Pacing, Report};
 use crate::measure::{Interval, interval};
-use crate::port::Port;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A client that was busy for so much of its time was the bottleneck, or near it.
 const SATURATED: f64 = 0.97;
-/// Frames that ports lost, by reason.
-pub fn port_drops<A: crate::engine::App>(runners: &[OnPort<A>]) -> BTreeMap<String, u64> {
-    let mut drops = BTreeMap::new();
-    for runner in runners {
-        for (name, count) in runner.port().stats().losses() {
-            *drops.entry(name.to_owned()).or_default() += count;
-        }
-    }
-    drops
-}
 
 /// What the workloads of all engines measured.
 pub struct Results {
@@ -51,40 +40,30 @@ impl Results {
         Ok(Results { measured, intervals, not_started, trouble })
     }
 
-    /// The part of a report that is the client's.
+    /// The result of a run of clients. `sides` are those that there are, the client's first.
     pub fn report(
         &self,
-        common: &Common,
+        job: &Job<'_>,
         load: &LoadArgs,
         profile: &Profile,
-        gauges: &SideGauges,
         window: &Window,
+        sides: Vec<LoopbackSide>,
     ) -> Report {
         let Measured { latency, service, connect, close } = &self.measured;
         let open = load.rate.is_some();
-        let summary = |histogram: &crate::measure::Histogram| -> Option<Summary> {
-            Some(histogram.summary())
-        };
-        let connections = gauges.connections(window);
-        let requests = gauges.requests(window, self.not_started);
-        let asked_for = if load.close() == CloseBy::Reset { connections.reset } else { 0 };
+        let mut report = of_sides(job, profile, window, sides);
+        report.requests.not_started = self.not_started;
+        let Connections { failed, reset, .. } = report.connections;
+        let asked_for = if load.close() == CloseBy::Reset { reset } else { 0 };
         Report {
-            workload: load.workload.name().to_owned(),
-            profile: profile.name.clone(),
-            cores: common.cores.into(),
-            duration_s: window.span.as_secs_f64(),
             pacing: if open { Pacing::Open } else { Pacing::Closed },
-            connections,
-            requests,
-            bytes: gauges.bytes(window),
-            latency: if open { summary(latency) } else { None },
-            service: summary(service),
-            connect: summary(connect),
-            close: summary(close),
+            latency: open.then(|| latency.summary()),
+            service: Some(service.summary()),
+            connect: Some(connect.summary()),
+            close: Some(close.summary()),
             intervals: self.intervals.clone(),
-            errors: connections.failed + connections.reset - asked_for + requests.refused,
-            side: None,
-            ..Report::blank()
+            errors: failed + reset - asked_for + report.requests.refused,
+            ..report
         }
     }
 
@@ -94,9 +73,10 @@ impl Results {
         report: &mut Report,
         common: &Common,
         load: &LoadArgs,
+        screen: &Screen,
     ) -> Result<(), Failure> {
         let expected = outcome::judge(report, &load.expect);
-        outcome::publish(report, common.json.as_deref())?;
+        outcome::publish(report, common.json.as_deref(), screen)?;
         if let Some(path) = load.hgrm.as_deref().filter(|path| *path != Path::new("-")) {
             let open = load.rate.is_some();
             let Measured { latency, service, .. } = &self.measured;
@@ -108,8 +88,8 @@ impl Results {
         }
         let busy = report.client.as_ref().map(|client| &client.side).or(report.side.as_ref());
         if busy.is_some_and(|side| side.cycles.busy >= SATURATED) {
-            eprintln!(
-                "lastack: the client was busy all the time: these may be its own limits, and not the server's"
+            screen.say(
+                "lastack: the client was busy all the time: these may be its own limits, and not the server's",
             );
         }
         let failed = report.connections.failed;
@@ -122,10 +102,48 @@ impl Results {
                     (Error::AddressNotAvailable, None) => "; --client-addresses gives more ports",
                     _ => "",
                 };
-                eprintln!("lastack: {failed} connections failed, the latest one: {error}{hint}");
+                screen.say(&format!(
+                    "lastack: {failed} connections failed, the latest one: {error}{hint}"
+                ));
                 expected
             }
             None => expected,
         }
+    }
+}
+
+/// The result of a run as its sides counted it, without times. One side alone stands in the middle of it,
+/// two have their own places.
+pub fn of_sides(
+    job: &Job<'_>,
+    profile: &Profile,
+    window: &Window,
+    mut sides: Vec<LoopbackSide>,
+) -> Report {
+    let LoopbackSide { connections, requests, bytes, .. } = sides[0];
+    let (side, client, server) = if sides.len() == 1 {
+        (sides.pop().map(|side| side.side), None, None)
+    } else {
+        let server = sides.pop();
+        (None, sides.pop(), server)
+    };
+    Report {
+        command: job.command.to_owned(),
+        workload: job.workload.to_owned(),
+        profile: profile.name.clone(),
+        cores: job.common.cores.into(),
+        duration_s: window.span.as_secs_f64(),
+        pacing: Pacing::Peer,
+        connections,
+        requests,
+        bytes,
+        latency: None,
+        service: None,
+        connect: None,
+        close: None,
+        side,
+        client,
+        server,
+        ..Report::blank()
     }
 }

@@ -1,39 +1,35 @@
-//! `server`: serves an application on a port.
+//! `server`: serves an application on a port. What it builds serves `loopback` too.
 
-use super::client::{check_device, profile, timing};
-use super::engines::{self, Gauges};
-use super::lcores::{Alarm, join, launch};
+use super::client::{check_device, profile};
+use super::engines::{self, Gauges, OnPort};
 use super::outcome;
-use super::prompt::{Prompt, Script};
-use super::readings::Readings;
-use super::results::port_drops;
-use super::setup::{self, Setup, Wait};
+use super::prompt::Script;
+use super::rig::Rig;
+use super::session::{self, Job};
+use super::setup::{self, Plug, Setup, Wait};
 use super::side::SideGauges;
-use super::watch::{Signals, watch};
+use super::watch::Signals;
 use crate::app::Tally;
 use crate::app::chargen::Chargen;
 use crate::app::discard::Discard;
 use crate::app::echo::Echo;
 use crate::app::http::Http;
-use crate::app::workload::Responder;
+use crate::app::workload::{Responder, Rr};
 use crate::cli::Failure;
 use crate::cli::args::{AppName, Server};
-use crate::engine::{App, Limits};
-use crate::measure::report::{Pacing, Report};
-use core::sync::atomic::{AtomicBool, Ordering};
+use crate::engine::{App, Config};
 use std::sync::Arc;
 
 /// Runs the command.
 pub fn run(eal: &[String], arguments: &Server) -> Result<(), Failure> {
-    let serve_most = |limits: &Limits| limits.max_connections;
     match arguments.app {
         AppName::Echo => serve(eal, arguments, |tally, _| Echo::new(tally)),
         AppName::Discard => serve(eal, arguments, |tally, _| Discard::new(tally)),
-        AppName::Chargen => serve(eal, arguments, |t, l| Chargen::new(t, serve_most(l))),
-        AppName::Http => serve(eal, arguments, |t, l| Http::new(t, serve_most(l))),
+        AppName::Chargen => serve(eal, arguments, Chargen::new),
+        AppName::Http => serve(eal, arguments, Http::new),
         AppName::Rr => {
             let shape = arguments.shape.shape();
-            serve(eal, arguments, move |t, l| Responder::new(shape, t, serve_most(l)))
+            serve(eal, arguments, move |tally, most| Responder::new(shape, tally, most))
         }
     }
 }
@@ -41,7 +37,7 @@ pub fn run(eal: &[String], arguments: &Server) -> Result<(), Failure> {
 fn serve<A: App + Send + 'static>(
     eal: &[String],
     arguments: &Server,
-    app: impl FnOnce(Arc<Tally>, &Limits) -> A,
+    app: impl Fn(Arc<Tally>, u32) -> A,
 ) -> Result<(), Failure> {
     let Server { common, .. } = arguments;
     let profile = profile(common, None)?;
@@ -54,51 +50,48 @@ fn serve<A: App + Send + 'static>(
     let setup = Setup::start(profile, eal, &setup::server_processor(), 1)?;
     let signals = Signals::catch()?;
     let plug = setup.device(&setup.profile.server, common.burst, Wait::No)?;
-
-    let (tally, device) = (Arc::<Tally>::default(), plug.device.clone());
-    let mut app = Some(app(tally.clone(), &config.limits));
-    let mut runners = engines::on_port(plug, &config, setup.clock, |_| {
-        app.take().expect("a server has one queue")
-    })?;
-    let mut runner = runners.remove(0);
-    engines::listen(&mut runner, &config, port)?;
-    let gauges = SideGauges { name: "server", engines: vec![Gauges::of(&runner, &tally)], device };
+    let servers = Servers::build(plug, &config, &setup, app, port)?;
     let list: Vec<String> = addresses.iter().map(|cidr| cidr.addr.to_string()).collect();
     eprintln!("lastack: {} at port {port} of {}", arguments.app.name(), list.join(", "));
+    let job = Job { command: "server", workload: arguments.app.name(), common, load: None };
+    session::run(Rig::<Rr, A>::new(setup, None, Some(servers)), &job, script, &signals)
+}
 
-    let halt = Arc::new(AtomicBool::new(false));
-    let down = Alarm::default();
-    let handle = launch(&setup, 0, &down, {
-        let halt = halt.clone();
-        move || engines::drive(runner, &halt)
-    })?;
-    let timing = timing(common, common.duration);
-    let prompt = Prompt::start(script, &[&gauges], None);
-    let mut readings = Readings::none(timing.period);
-    let ended = || down.rang() || prompt.wants_to_end();
-    let windows = watch(&timing, &signals, &[&gauges], &mut readings, ended);
-    halt.store(true, Ordering::Relaxed);
-    let runners = [join(handle)?];
+/// The engines of the server's side.
+pub struct Servers<S> {
+    /// On their ports, until they are launched.
+    pub runners: Vec<OnPort<S>>,
+    /// What they count.
+    pub gauges: SideGauges,
+}
 
-    let window = &windows[0];
-    let report = Report {
-        command: "server".to_owned(),
-        workload: arguments.app.name().to_owned(),
-        profile: setup.profile.name.clone(),
-        cores: common.cores.into(),
-        duration_s: window.span.as_secs_f64(),
-        pacing: Pacing::Peer,
-        connections: gauges.connections(window),
-        requests: gauges.requests(window, 0),
-        bytes: gauges.bytes(window),
-        latency: None,
-        service: None,
-        connect: None,
-        close: None,
-        side: Some(gauges.side(window, setup.clock.hz(), &port_drops(&runners))),
-        ..Report::blank()
-    };
-    drop(runners);
-    let told = prompt.end();
-    outcome::publish(&report, common.json.as_deref()).and(told)
+impl<S: App> Servers<S> {
+    /// An engine for each queue, that listens at `port`. `app` is given what it counts with and how
+    /// many connections there may be.
+    pub fn build(
+        plug: Plug,
+        config: &Config,
+        setup: &Setup,
+        app: impl Fn(Arc<Tally>, u32) -> S,
+        port: u16,
+    ) -> Result<Self, Failure> {
+        let (mut tallies, device) = (Vec::new(), plug.device.clone());
+        let mut runners = engines::on_port(plug, config, setup.clock, |_| {
+            let tally = Arc::<Tally>::default();
+            tallies.push(tally.clone());
+            app(tally, config.limits.max_connections)
+        })?;
+        for runner in &mut runners {
+            engines::listen(runner, config, port)?;
+        }
+        let engines = runners.iter().zip(&tallies).map(|(r, tally)| Gauges::of(r, tally)).collect();
+        let gauges = SideGauges {
+            name: "server",
+            engines,
+            device,
+            descriptors: setup.profile.buffers.queue,
+            lcores: Vec::new(),
+        };
+        Ok(Servers { runners, gauges })
+    }
 }

@@ -179,7 +179,7 @@ pub fn latency(board: &Board) -> String {
     let Some(last) = &board.last else {
         return "  nothing has been recorded yet: it is taken once a second\n".to_owned();
     };
-    let mut out = times(&board.whole.by_kind().map(|(kind, of)| (kind, of.summary())));
+    let mut out = times(&board.shown().by_kind().map(|(kind, of)| (kind, of.summary())));
     let [p50, p99, p99_9, max] =
         [last.p50, last.p99, last.p99_9, last.max].map(|nanos| human_ns(nanos as f64));
     let _ = writeln!(
@@ -211,6 +211,23 @@ fn policy(policy: TimeWaitPolicy) -> &'static str {
         TimeWaitPolicy::Reuse => "reuse",
         TimeWaitPolicy::Off => "OFF",
     }
+}
+
+/// `show config cores`
+pub fn config_cores(side: &SideGauges) -> String {
+    let mut out = format!("{}\n", side.name);
+    for (index, engine) in side.engines.iter().enumerate() {
+        let lcore = side.lcores.get(index).map_or_else(|| "-".to_owned(), u32::to_string);
+        let [busy, all] = [engine.cycles.busy.get(), engine.cycles.total.get()];
+        let part = if all == 0 { 0.0 } else { busy as f64 / all as f64 * 100.0 };
+        let text = format!(
+            "lcore {lcore}  port {} queue {index}  turns {}  busy {part:.0} % of all its time",
+            side.device.port_id(),
+            human(engine.cycles.polls.get() as f64),
+        );
+        row(&mut out, &format!("engine {index}"), &text);
+    }
+    out
 }
 
 /// `show config tcp`

@@ -19,6 +19,10 @@ pub struct SideGauges {
     pub engines: Vec<Gauges>,
     /// Its port.
     pub device: EthDev,
+    /// Descriptors of each queue.
+    pub descriptors: u16,
+    /// The lcores that poll them, once they have their places.
+    pub lcores: Vec<u32>,
 }
 
 /// The totals of a measured window, and its length.
@@ -65,7 +69,7 @@ impl SideGauges {
     }
 
     /// Connections, for a report.
-    pub fn connections(&self, window: &Window) -> Connections {
+    fn connections(&self, window: &Window) -> Connections {
         Connections {
             opened: self.sum(|engine| engine.tally.opened.get()),
             established: self.established(),
@@ -78,21 +82,18 @@ impl SideGauges {
     }
 
     /// Requests, for a report.
-    pub fn requests(&self, window: &Window, not_started: u64) -> Requests {
+    fn requests(&self, window: &Window) -> Requests {
         let refused = self.sum(|engine| engine.tally.refused.get());
-        Requests {
-            refused,
-            ..Requests::of(&self.totals(), &window.totals, window.span, not_started)
-        }
+        Requests { refused, ..Requests::of(&self.totals(), &window.totals, window.span) }
     }
 
     /// Payload, for a report.
-    pub fn bytes(&self, window: &Window) -> Bytes {
+    fn bytes(&self, window: &Window) -> Bytes {
         Bytes::of(&self.totals(), &window.totals, window.span)
     }
 
     /// What the engines did, for a report. `port_drops` are those that ports counted.
-    pub fn side(&self, window: &Window, tsc_hz: u64, port_drops: &BTreeMap<String, u64>) -> Side {
+    fn side(&self, window: &Window, tsc_hz: u64, port_drops: &BTreeMap<String, u64>) -> Side {
         let mut drops = port_drops.clone();
         let tcp = self.tcp();
         for engine in &self.engines {
@@ -128,7 +129,7 @@ impl SideGauges {
     ) -> LoopbackSide {
         LoopbackSide {
             connections: self.connections(window),
-            requests: self.requests(window, 0),
+            requests: self.requests(window),
             bytes: self.bytes(window),
             side: self.side(window, tsc_hz, drops),
         }

@@ -2,10 +2,11 @@
 //! and ended.
 
 use super::readings::Readings;
+use super::screen::Screen;
 use super::side::{SideGauges, Window};
 use crate::cli::Failure;
 use crate::measure::rate::Totals;
-use crate::measure::table::periodic;
+use crate::measure::table::{brief, periodic};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -14,27 +15,46 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// How often switches and signals are looked at.
-const TICK: Duration = Duration::from_millis(5);
+pub const TICK: Duration = Duration::from_millis(5);
 
-/// SIGINT and SIGTERM, as a switch. The second signal ends the process at once.
+/// SIGINT and SIGTERM, as switches. A second signal of a kind ends the process at once.
 #[derive(Clone, Debug)]
-pub struct Signals(Arc<AtomicBool>);
+pub struct Signals {
+    interrupt: Arc<AtomicBool>,
+    terminate: Arc<AtomicBool>,
+}
 
 impl Signals {
     /// Takes the signals over.
     pub fn catch() -> Result<Self, Failure> {
-        let caught = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
+        let switch = |signal| {
+            let caught = Arc::new(AtomicBool::new(false));
             flag::register_conditional_shutdown(signal, 128 + signal, caught.clone())
                 .and_then(|_| flag::register(signal, caught.clone()))
                 .map_err(|error| Failure::Run(format!("signals cannot be caught: {error}")))?;
-        }
-        Ok(Signals(caught))
+            Ok(caught)
+        };
+        Ok(Signals { interrupt: switch(SIGINT)?, terminate: switch(SIGTERM)? })
     }
 
     /// Has there been one?
     pub fn caught(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.interrupted() || self.terminated()
+    }
+
+    /// Has there been a SIGINT?
+    pub fn interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
+    }
+
+    /// The SIGINT has done what it is for: the next one is a first one again.
+    pub fn forget_interrupt(&self) {
+        self.interrupt.store(false, Ordering::Relaxed);
+    }
+
+    /// Has there been a SIGTERM?
+    pub fn terminated(&self) -> bool {
+        self.terminate.load(Ordering::Relaxed)
     }
 }
 
@@ -56,6 +76,7 @@ pub fn watch(
     signals: &Signals,
     sides: &[&SideGauges],
     readings: &mut Readings,
+    screen: &Screen,
     mut ended_early: impl FnMut() -> bool,
 ) -> Vec<Window> {
     let began = Instant::now();
@@ -63,6 +84,7 @@ pub fn watch(
     let mut base = (began, read());
     let mut warm = timing.warmup.is_zero();
     let mut last = base.clone();
+    let mut progress = String::new();
     loop {
         let now = Instant::now();
         let run = now - began;
@@ -77,11 +99,15 @@ pub fn watch(
                 let row = if place == 0 { readings.row(run, span, &window, side) } else { None };
                 if !timing.period.is_zero() {
                     let open = side.open_now();
-                    eprintln!("{}", periodic(run, side.name, &window, span, open, row.as_ref()));
+                    screen.say(&periodic(run, side.name, &window, span, open, row.as_ref()));
+                }
+                if let (0, Some(row)) = (place, &row) {
+                    progress = brief(row);
                 }
             }
             last = (now, totals);
         }
+        screen.progress(run, timing.duration, &progress);
         let over = timing.duration.is_some_and(|duration| run >= duration);
         if over || signals.caught() || ended_early() {
             break;
@@ -105,12 +131,12 @@ pub fn watch(
 
 /// Waits until `done`, at most for `limit`; true if it is done.
 pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
-    let until = Instant::now() + limit;
+    let until = Instant::now().checked_add(limit); // none: no limit
     loop {
         if done() {
             return true;
         }
-        if Instant::now() >= until {
+        if until.is_some_and(|until| Instant::now() >= until) {
             return false;
         }
         std::thread::sleep(Duration::from_millis(1));

@@ -1,0 +1,226 @@
+//! The engines of a run, of one side or of both: at rest, or each in the loop of an lcore.
+//!
+//! ```text
+//! at rest ──launch──▶ on lcores ──halt──▶ at rest          begin: at rest, workloads anew, launched
+//! ```
+//!
+//! Engines outlive runs. Between two of them they go on polling, so that neighbours are answered and
+//! TIME-WAIT runs out, with workloads that have come to their end.
+
+use super::client::Clients;
+use super::engines::{self, OnPort};
+use super::lcores::{Alarm, Switch, join, launch};
+use super::server::Servers;
+use super::setup::Setup;
+use super::side::{SideGauges, Window};
+use super::watch::wait_until;
+use crate::app::workload::{Control, DRAIN, Workload};
+use crate::cli::Failure;
+use crate::engine::App;
+use crate::measure::report::LoopbackSide;
+use crate::port::Port;
+use crate::port::dpdk::LcoreHandle;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How much longer than its drain a workload may take to say that it has finished.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long a server's side may take to see the end of what the client's side has ended.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Engines of clients with workloads `W`, of servers with applications `S`, or of both.
+pub struct Rig<W, S> {
+    /// What they stand on.
+    pub setup: Setup,
+    /// The sides that there are, the client's first.
+    pub sides: Vec<SideGauges>,
+    /// The switches of workloads.
+    pub controls: Vec<Arc<Control>>,
+    /// Those of loops.
+    pub switches: Vec<Arc<Switch>>,
+    serves: bool,
+    engines: Engines<W, S>,
+    down: Alarm,
+}
+
+enum Engines<W, S> {
+    AtRest(Vec<OnPort<W>>, Vec<OnPort<S>>),
+    /// Each engine has a loop of its own.
+    Apart(Vec<LcoreHandle<OnPort<W>>>, Vec<LcoreHandle<OnPort<S>>>),
+    /// One loop polls both sides in turn.
+    Together(LcoreHandle<(OnPort<W>, OnPort<S>)>),
+    /// A loop could not be launched, or ended in a panic.
+    Lost,
+}
+
+impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
+    /// Engines at rest.
+    pub fn new(setup: Setup, clients: Option<Clients<W>>, servers: Option<Servers<S>>) -> Self {
+        let serves = servers.is_some();
+        let (mut sides, mut controls) = (Vec::new(), Vec::new());
+        let (mut at_client, mut at_server) = (Vec::new(), Vec::new());
+        if let Some(Clients { runners, gauges, controls: switches }) = clients {
+            sides.push(gauges);
+            (at_client, controls) = (runners, switches);
+        }
+        if let Some(Servers { runners, gauges }) = servers {
+            sides.push(gauges);
+            at_server = runners;
+        }
+        let lcores = setup.eal.lcores();
+        let together = lcores.len() == 1 && sides.len() == 2;
+        let loops = if together { 1 } else { at_client.len() + at_server.len() };
+        // servers have the first
+        let first_client = if together { 0 } else { at_server.len() };
+        for side in &mut sides {
+            let first = if side.name == "client" { first_client } else { 0 };
+            side.lcores = lcores[first..].iter().copied().take(side.engines.len()).collect();
+        }
+        Rig {
+            setup,
+            sides,
+            controls,
+            switches: (0..loops).map(|_| Arc::default()).collect(),
+            serves,
+            engines: Engines::AtRest(at_client, at_server),
+            down: Alarm::default(),
+        }
+    }
+
+    /// Has a loop ended that was not told to?
+    pub fn is_down(&self) -> bool {
+        self.down.rang()
+    }
+
+    /// Are engines gone, so that nothing more can be begun?
+    pub fn is_lost(&self) -> bool {
+        matches!(self.engines, Engines::Lost)
+    }
+
+    /// The server's side.
+    fn server(&self) -> Option<&SideGauges> {
+        self.sides.last().filter(|_| self.serves)
+    }
+
+    /// Begins a run, and returns what the sides had counted before.
+    pub fn begin(&mut self) -> Result<Vec<LoopbackSide>, Failure> {
+        self.halt()?;
+        if let Engines::AtRest(clients, _) = &mut self.engines {
+            for runner in clients {
+                runner.engine_mut().app_mut().load_mut().begin_anew();
+            }
+        }
+        let before = self.counted(&[]);
+        self.launch()?;
+        Ok(before)
+    }
+
+    /// Lets engines poll that shall begin nothing.
+    pub fn idle(&mut self) -> Result<(), Failure> {
+        self.controls.iter().for_each(|control| control.stop());
+        self.launch()
+    }
+
+    /// Ends a run: workloads come to their end, servers see it, and engines are at rest.
+    pub fn end(&mut self) -> Result<(), Failure> {
+        self.controls.iter().for_each(|control| control.stop());
+        if !self.controls.is_empty() {
+            wait_until(DRAIN + GRACE, || {
+                self.is_down() || self.controls.iter().all(|control| control.is_finished())
+            });
+            if let Some(server) = self.server() {
+                wait_until(SETTLE, || self.is_down() || server.open_now() == 0);
+            }
+        }
+        self.halt()
+    }
+
+    /// The clients, which are at rest.
+    pub fn clients(&self) -> &[OnPort<W>] {
+        match &self.engines {
+            Engines::AtRest(clients, _) => clients,
+            _ => &[],
+        }
+    }
+
+    /// What the sides have counted, with the rates of their windows. Ports tell what they lost only
+    /// while engines are at rest.
+    pub fn counted(&self, windows: &[Window]) -> Vec<LoopbackSide> {
+        let blank = Window::default();
+        let windows = windows.iter().chain(core::iter::repeat(&blank));
+        let hz = self.setup.clock.hz();
+        let drops = |side: &SideGauges| match &self.engines {
+            Engines::AtRest(clients, _) if side.name == "client" => losses(clients),
+            Engines::AtRest(_, servers) => losses(servers),
+            _ => BTreeMap::new(),
+        };
+        self.sides.iter().zip(windows).map(|(side, w)| side.whole(w, hz, &drops(side))).collect()
+    }
+
+    fn launch(&mut self) -> Result<(), Failure> {
+        let taken = core::mem::replace(&mut self.engines, Engines::Lost);
+        let Engines::AtRest(mut clients, mut servers) = taken else {
+            self.engines = taken;
+            return Ok(());
+        };
+        self.switches.iter().for_each(|switch| switch.release());
+        self.down = Alarm::default();
+        let (setup, down) = (&self.setup, &self.down);
+        if self.switches.len() == 1 && !clients.is_empty() && !servers.is_empty() {
+            let (client, server) = (clients.remove(0), servers.remove(0));
+            let switch = self.switches[0].clone();
+            let work = move || engines::drive_both(client, server, &switch);
+            self.engines = Engines::Together(launch(setup, 0, down, work)?);
+            return Ok(());
+        }
+        let first_client = servers.len();
+        let servers = on_lcores(setup, down, &self.switches, 0, servers)?;
+        let clients = on_lcores(setup, down, &self.switches, first_client, clients)?;
+        self.engines = Engines::Apart(clients, servers);
+        Ok(())
+    }
+
+    /// Takes the engines from their loops.
+    pub fn halt(&mut self) -> Result<(), Failure> {
+        self.switches.iter().for_each(|switch| switch.halt());
+        self.engines = match core::mem::replace(&mut self.engines, Engines::Lost) {
+            Engines::Apart(clients, servers) => {
+                let clients: Result<_, _> = clients.into_iter().map(join).collect();
+                let servers: Result<_, _> = servers.into_iter().map(join).collect();
+                Engines::AtRest(clients?, servers?)
+            }
+            Engines::Together(handle) => {
+                let (client, server) = join(handle)?;
+                Engines::AtRest(vec![client], vec![server])
+            }
+            rest => rest,
+        };
+        Ok(())
+    }
+}
+
+fn on_lcores<A: App + Send + 'static>(
+    setup: &Setup,
+    down: &Alarm,
+    switches: &[Arc<Switch>],
+    first: usize,
+    runners: Vec<OnPort<A>>,
+) -> Result<Vec<LcoreHandle<OnPort<A>>>, Failure> {
+    let places = (first..).zip(runners);
+    places
+        .map(|(place, runner)| {
+            let switch = switches[place].clone();
+            launch(setup, place, down, move || engines::drive(runner, &switch))
+        })
+        .collect()
+}
+
+/// Frames that ports lost, by reason.
+fn losses<A: App>(runners: &[OnPort<A>]) -> BTreeMap<String, u64> {
+    let mut drops = BTreeMap::new();
+    for (name, count) in runners.iter().flat_map(|runner| runner.port().stats().losses()) {
+        *drops.entry(name.to_owned()).or_default() += count;
+    }
+    drops
+}

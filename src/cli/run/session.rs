@@ -1,0 +1,178 @@
+//! A session: one run, or as many as the prompt asks for.
+//!
+//! ```text
+//! begin ─▶ watch: until its time is over, a signal, stop or quit ─▶ end ─▶ tell the result
+//!   ▲                                                                        │
+//!   └───────────── start ◀── engines idle, the prompt stays ◀────────────────┘
+//! ```
+
+use super::desk::{Asked, Desk};
+use super::outcome;
+use super::prompt::{Prompt, Script, Steered};
+use super::readings::{Board, Readings};
+use super::results::{self, Results};
+use super::rig::Rig;
+use super::screen::Screen;
+use super::watch::{Signals, TICK, Timing, watch};
+use crate::app::workload::Workload;
+use crate::cli::Failure;
+use crate::cli::args::{Common, LoadArgs};
+use crate::engine::App;
+use core::time::Duration;
+use std::sync::{Arc, Mutex};
+
+/// What runs are called and asked for.
+pub struct Job<'a> {
+    /// `loopback`, `server` or `client`.
+    pub command: &'static str,
+    /// The workload, or the application of a server.
+    pub workload: &'static str,
+    /// Options of every command.
+    pub common: &'a Common,
+    /// Those of a client.
+    pub load: Option<&'a LoadArgs>,
+}
+
+impl Job<'_> {
+    /// Does a run begin before anybody asks for it? A server serves at once.
+    fn begins_at_once(&self) -> bool {
+        !self.common.interactive || self.common.auto_start || self.load.is_none()
+    }
+
+    /// How long a run is; `None` = until somebody ends it.
+    fn length(&self) -> Option<Duration> {
+        if self.load.is_some() { self.common.duration_of_client() } else { self.common.duration }
+    }
+}
+
+/// Runs as the options and the prompt say.
+///
+/// # Errors
+/// That of the last run, else of one before it, else of the prompt.
+pub fn run<W: Workload + Send + 'static, S: App + Send + 'static>(
+    mut rig: Rig<W, S>,
+    job: &Job<'_>,
+    script: Script,
+    signals: &Signals,
+) -> Result<(), Failure> {
+    let (screen, desk, board) = (Screen::default(), Arc::<Desk>::default(), Arc::default());
+    let steered = job.load.map(|load| Steered {
+        controls: rig.controls.clone(),
+        open_loop: load.rate.is_some(),
+        board: Arc::clone(&board),
+    });
+    let mut prompt = Prompt::new(script, desk.clone(), screen.clone(), &rig, steered);
+    let mut session = Session { job, signals, screen, desk, board, stopped: false };
+    let mut next = job.begins_at_once().then(|| job.length());
+    if next.is_none() {
+        rig.idle()?;
+        prompt.open();
+        next = session.wait(&rig, &prompt);
+    }
+    let (mut last, mut earlier) = (Ok(()), Ok(()));
+    while let Some(length) = next.take() {
+        last = session.run(&mut rig, length, &mut prompt);
+        if rig.is_lost() || !session.goes_on(&prompt) {
+            break;
+        }
+        if let Err(failure) = &last {
+            session.screen.say(&format!("lastack: {failure}"));
+            earlier = earlier.and(core::mem::replace(&mut last, Ok(())));
+        }
+        rig.idle()?;
+        session.desk.told();
+        next = session.wait(&rig, &prompt);
+    }
+    drop(rig);
+    let told = prompt.end();
+    last.and(earlier.map_err(|failure| failure.before("an earlier run: "))).and(told)
+}
+
+struct Session<'a> {
+    job: &'a Job<'a>,
+    signals: &'a Signals,
+    screen: Screen,
+    desk: Arc<Desk>,
+    board: Arc<Mutex<Board>>,
+    /// The prompt has ended the last run.
+    stopped: bool,
+}
+
+impl Session<'_> {
+    /// One run, of this length.
+    fn run<W: Workload + Send + 'static, S: App + Send + 'static>(
+        &mut self,
+        rig: &mut Rig<W, S>,
+        length: Option<Duration>,
+        prompt: &mut Prompt,
+    ) -> Result<(), Failure> {
+        let Job { common, load, .. } = *self.job;
+        let (warmup, period) = (common.warmup, common.stats_period());
+        let timing = Timing { duration: length, warmup, period };
+        let mut readings = match load {
+            Some(load) => Readings::of(&rig.controls, common, load, &self.board)?,
+            None => Readings::none(period),
+        };
+        let before = rig.begin()?;
+        self.desk.begins();
+        prompt.open();
+        if !common.interactive {
+            self.screen.begin(length);
+        }
+        let ended = || rig.is_down() || self.desk.wants_to_end() || self.desk.wants_to_stop();
+        let sides: Vec<_> = rig.sides.iter().collect();
+        let windows = watch(&timing, self.signals, &sides, &mut readings, &self.screen, ended);
+        self.screen.end();
+        self.stopped = self.desk.wants_to_stop();
+        rig.end()?;
+        if self.signals.interrupted() && prompt.is_typed() {
+            self.signals.forget_interrupt();
+            self.desk.interrupt();
+        }
+
+        let after = rig.counted(&windows);
+        let sides = after.into_iter().zip(&before).map(|(side, before)| side.since(before));
+        let sides = sides.collect();
+        let profile = &rig.setup.profile;
+        let Some(load) = load else {
+            let report = results::of_sides(self.job, profile, &windows[0], sides);
+            return outcome::publish(&report, common.json.as_deref(), &self.screen);
+        };
+        let results = Results::of(rig.clients(), readings)?;
+        let mut report = results.report(self.job, load, profile, &windows[0], sides);
+        results.publish(&mut report, common, load, &self.screen)
+    }
+
+    /// May there be another run?
+    fn goes_on(&self, prompt: &Prompt) -> bool {
+        let more = self.job.common.interactive || (self.stopped && prompt.is_open());
+        more && !self.desk.wants_to_end() && !self.signals.caught()
+    }
+
+    /// Waits for the prompt to start a run. Returns its length, or `None` if there will be none.
+    fn wait<W: Workload + Send + 'static, S: App + Send + 'static>(
+        &self,
+        rig: &Rig<W, S>,
+        prompt: &Prompt,
+    ) -> Option<Option<Duration>> {
+        loop {
+            // before what was asked for: one that has left asks for nothing more
+            let left = !prompt.is_open();
+            match self.desk.take() {
+                Some(Asked::Start(length)) => return Some(length.or(self.job.length())),
+                Some(Asked::Stop) | None => {}
+            }
+            if left || self.desk.wants_to_end() || self.signals.terminated() || rig.is_down() {
+                return None;
+            }
+            if self.signals.interrupted() {
+                if !prompt.is_typed() {
+                    return None;
+                }
+                self.signals.forget_interrupt();
+                self.desk.interrupt();
+            }
+            std::thread::park_timeout(TICK);
+        }
+    }
+}
