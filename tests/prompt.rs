@@ -1,0 +1,234 @@
+//! The prompt as somebody at a terminal meets it, and runs that lines of a pipe or a file begin and end.
+
+use rexpect::process::WaitStatus;
+use rexpect::session::{PtySession, spawn_command};
+use serde_json::Value;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One run at a time: each of them polls on all cores.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn program(arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lastack"));
+    command.args(["--file-prefix=lastack-test", "--"]).args(arguments.split_whitespace());
+    command
+}
+
+/// Starts the program at a terminal and waits for its prompt.
+fn terminal(arguments: &str) -> PtySession {
+    let mut command = program(arguments);
+    command.env("TERM", "xterm");
+    let mut session = spawn_command(command, Some(20_000)).expect("the program starts");
+    session.exp_string("lastack> ").expect("a prompt");
+    session
+}
+
+/// Lets the program end, which it has been told to, and returns its exit status.
+fn status(session: &mut PtySession) -> i32 {
+    let _ = session.exp_eof();
+    match session.process().wait() {
+        Ok(WaitStatus::Exited(_, status)) => status,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Runs the program and says something to it.
+fn told(arguments: &str, lines: &str) -> Output {
+    let mut program = program(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    program.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    program.wait_with_output().unwrap()
+}
+
+fn file(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("lastack-{name}-{}", std::process::id()))
+}
+
+#[test]
+fn a_run_is_started_stopped_by_ctrl_c_and_started_again() {
+    let _turn = turn();
+    let mut at = terminal("loopback --workload rr --connections 4 -i");
+    at.send_line("stop").unwrap();
+    at.exp_string("lastack: stop: nothing runs; start begins a run").unwrap();
+    at.send_line("start").unwrap();
+    at.send_line("wait 300ms").unwrap();
+    at.send_line("show connections limit 1").unwrap();
+    at.exp_string("client: 1 connections, and there are more").unwrap();
+    at.exp_string("lastack> ").unwrap();
+    at.send_control('c').unwrap();
+    at.exp_string("loopback rr: profile ring").unwrap();
+    at.exp_string("completed ").unwrap();
+    at.send_control('c').unwrap();
+    at.exp_string("nothing runs; quit or Ctrl-D ends the program").unwrap();
+    at.send_line("start").unwrap();
+    at.send_line("wait 100ms").unwrap();
+    at.send_line("quit").unwrap();
+    at.exp_string("loopback rr: profile ring").unwrap();
+    assert_eq!(status(&mut at), 0);
+}
+
+/// Somebody types while a run ends by itself: the result comes above the line, which stays.
+#[test]
+fn what_is_being_typed_survives_the_end_of_a_run() {
+    let _turn = turn();
+    let mut at = terminal("loopback --workload rr --connections 4 -i --duration 500ms");
+    at.send_line("start").unwrap();
+    at.exp_string("lastack> ").unwrap();
+    at.send("show conf").unwrap();
+    at.flush().unwrap();
+    at.exp_string("loopback rr: profile ring").unwrap();
+    at.send_line("ig rxtx").unwrap();
+    at.exp_string("bursts of 32 frames").unwrap();
+    at.send_control('d').unwrap();
+    assert_eq!(status(&mut at), 0);
+}
+
+#[test]
+fn tab_completes_and_history_comes_back() {
+    let _turn = turn();
+    let mut at = terminal("loopback --workload rr -i");
+    at.send("show conf\tc\t\n").unwrap();
+    at.flush().unwrap();
+    at.exp_string("engine 0").unwrap();
+    at.exp_string("lastack> ").unwrap();
+    at.send("\x1b[A\n").unwrap(); // the key up
+    at.flush().unwrap();
+    at.exp_string("engine 0").unwrap();
+    at.send("set msl-\t7s\n").unwrap();
+    at.send_line("show config tcp").unwrap();
+    at.exp_string("7.00 s").unwrap();
+    at.send_line("help latency").unwrap();
+    at.exp_string("clear latency").unwrap();
+    at.send_line("quit").unwrap();
+    assert_eq!(status(&mut at), 0);
+}
+
+/// Each result is of its own run, whatever the engines have counted before.
+#[test]
+fn results_are_of_their_runs() {
+    let _turn = turn();
+    let json = file("runs");
+    let lines = "start 400ms\nwait\nset rate 4k\nstart 400ms\nwait\nshow time-wait\nquit\n";
+    let run = "loopback --workload rr --rate 1k --connections 5 -i --close client --json";
+    let output = told(&format!("{run} {}", json.display()), lines);
+    let last: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    std::fs::remove_file(&json).unwrap();
+    let (text, messages) = (String::from_utf8_lossy(&output.stdout), output.stderr);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&messages));
+    let completed: Vec<u64> = text
+        .lines()
+        .filter_map(|line| line.split_once("  completed "))
+        .map(|(_, count)| count.split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(completed.len(), 2, "{text}");
+    assert!((300..=410).contains(&completed[0]), "{completed:?}");
+    assert!((1_200..=1_640).contains(&completed[1]), "{completed:?}");
+    let count = |path: &str| last.pointer(path).and_then(Value::as_u64).expect(path);
+    assert_eq!(count("/requests/completed"), completed[1], "the file is of the last run");
+    for path in ["/latency/count", "/service/count", "/server/requests/completed"] {
+        assert_eq!(count(path), completed[1], "{path}");
+    }
+    for path in ["/connections/opened", "/connections/closed", "/client/tcp/ActiveOpens"] {
+        assert_eq!(count(path), 5, "{path}");
+    }
+    assert_eq!(count("/client/time_wait/entered"), 5);
+    assert_eq!(count("/client/time_wait/current"), 10, "those of both runs are still there");
+    assert_eq!(count("/client/packets/tx"), count("/server/packets/rx"));
+}
+
+#[test]
+fn every_workload_can_be_started_again() {
+    let _turn = turn();
+    for workload in ["connect", "crr", "rr", "http", "stream --direction both"] {
+        let lines = "start 200ms\nwait\nstart 200ms\nwait\nstart\nwait 200ms\nstop\n";
+        let run = format!("loopback --workload {workload} --connections 8 -i");
+        let output = told(&run, lines);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let messages = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{workload}: {messages}");
+        let of_clients = text.lines().filter(|line| line.starts_with("connections "));
+        let counts: Vec<Vec<u64>> = of_clients
+            .map(|line| line.split_whitespace().filter_map(|word| word.parse().ok()).collect())
+            .collect();
+        assert_eq!(counts.len(), 3, "{text}");
+        for count in &counts {
+            // opened, established, closed, failed, reset, peak
+            let [.., opened, established, closed, failed, reset, peak] = count[..] else {
+                panic!("{text}")
+            };
+            assert_eq!((opened, established, failed, reset), (closed, closed, 0, 0), "{text}");
+            assert_eq!(peak, 8, "{text}");
+        }
+    }
+}
+
+/// A file may end the run that began with the program, and begin another; the first failure is told.
+#[test]
+fn a_file_begins_and_ends_runs_and_what_they_missed_is_told() {
+    let _turn = turn();
+    let commands = file("commands");
+    std::fs::write(&commands, "wait 200ms\nstop\nset rate 3k\nstart 300ms\nwait\n").unwrap();
+    let run = "loopback --workload rr --rate 500 --connections 4 --expect requests.per_s>1k \
+               --stats-period 0 --cmdline-file";
+    let output = told(&format!("{run} {}", commands.display()), "");
+    std::fs::remove_file(&commands).unwrap();
+    let (text, messages) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(3), "{messages}");
+    assert_eq!(text.matches("loopback rr:").count(), 2, "{text}");
+    let told: Vec<&str> = messages.lines().filter(|line| line.contains("missed")).collect();
+    let missed = "missed: requests.per_s>1k";
+    assert_eq!(told, [format!("lastack: {missed}"), format!("lastack: an earlier run: {missed}")]);
+}
+
+#[test]
+fn an_interrupt_ends_a_session_that_nobody_types_in() {
+    let _turn = turn();
+    let mut command = program("loopback --workload rr --connections 4 -i -a");
+    let mut running =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    let killed = Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let input = running.stdin.take(); // open to the end
+    let output = running.wait_with_output().unwrap();
+    drop(input);
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("loopback rr: profile ring"));
+}
+
+#[test]
+fn a_start_is_longer_than_the_warm_up() {
+    let _turn = turn();
+    let output = told("loopback --workload rr --warmup 1s -i", "start 1s\nquit\n");
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && output.stdout.is_empty(), "{messages}");
+    assert!(messages.contains("lastack: start: a time longer than --warmup is expected"));
+}
+
+/// On a terminal a bar shows how far the run is; where messages are piped there is none.
+#[test]
+fn a_bar_is_for_terminals() {
+    let _turn = turn();
+    let mut command = program("loopback --workload rr --duration 1500ms --stats-period 500ms");
+    command.env("TERM", "xterm");
+    let mut at = spawn_command(command, Some(20_000)).unwrap();
+    at.exp_string("of 2 s").expect("the bar tells the time");
+    at.exp_string("req/s  p50").expect("and what is done");
+    at.exp_string("loopback rr: profile ring").unwrap();
+    assert_eq!(status(&mut at), 0);
+    let piped = told("loopback --workload rr --duration 500ms --stats-period 200ms", "");
+    let messages = String::from_utf8_lossy(&piped.stderr);
+    assert!(!messages.contains('\r') && !messages.contains('\x1b'), "{messages}");
+}
