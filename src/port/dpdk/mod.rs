@@ -29,6 +29,7 @@ mod mbuf;
 mod pool;
 mod queue;
 mod ring_pair;
+mod sniff;
 mod timers;
 mod tsc;
 
@@ -42,6 +43,7 @@ pub use lcore::{LcoreHandle, Registration};
 pub use pool::{Pool, PoolConfig};
 pub use queue::{DpdkPort, FastPath, MAX_BURST};
 pub use ring_pair::{RingPair, RingPairConfig};
+pub use sniff::{Direction, SEEN_OCTETS, Seen, Sniffer};
 pub use timers::RteTimers;
 pub use tsc::Tsc;
 
