@@ -40,6 +40,7 @@ pub use error::{EalError, LaunchError, PortError};
 pub use ethdev::EthDev;
 pub use info::{DeviceInfo, DeviceStats, Link, Rss, RssCapability};
 pub use lcore::{LcoreHandle, Registration};
+pub use log::set_log_level;
 pub use pool::{Pool, PoolConfig};
 pub use queue::{DpdkPort, FastPath, MAX_BURST};
 pub use ring_pair::{RingPair, RingPairConfig};
