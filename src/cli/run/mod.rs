@@ -21,6 +21,8 @@ mod server;
 mod setup;
 mod show;
 mod side;
+#[cfg_attr(not(test), expect(dead_code, reason = "the prompt does not have the verb yet"))]
+mod verbose;
 mod watch;
 
 use super::Failure;

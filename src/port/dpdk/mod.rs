@@ -59,4 +59,4 @@ pub fn loaded_version() -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,7 +7,7 @@ use super::*;
 use crate::port::{Port, TxOffload};
 
 /// EAL for all tests of this binary, without hugepages, devices or shared files.
-fn eal() -> &'static Eal {
+pub(crate) fn eal() -> &'static Eal {
     static EAL: OnceLock<Eal> = OnceLock::new();
     EAL.get_or_init(|| {
         let args = "--no-huge -m 128 --no-pci --no-telemetry --no-shconf --lcores 0@(0-1),1@(0-1) \
