@@ -103,8 +103,8 @@ fn bind(cflags: &[&str], out: &Path) {
         .allowlist_function(
             "rte_(eal|eth|pktmbuf|mbuf|mempool|ring|telemetry|tel|pdump|lcore|thread|malloc|dev|vdev)_.*",
         )
-        .allowlist_function("rte_(get_tsc_hz|get_main_lcore|get_next_lcore|strerror|version)")
-        .allowlist_function("rte_(socket_id|socket_count|log_set_level_pattern|openlog_stream)")
+        .allowlist_function("rte_(free|get_tsc_hz|get_main_lcore|get_next_lcore|strerror|version)")
+        .allowlist_function("rte_(socket_id|socket_count|log_set_(level_pattern|global_level)|openlog_stream)")
         .allowlist_function("rte_timer_(subsystem_init|init|reset|stop|manage)")
         .allowlist_function("dpx_.*")
         .allowlist_type("rte_(eth|mbuf|mempool|ring|tel|ether)_.*")

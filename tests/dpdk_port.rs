@@ -9,6 +9,8 @@ mod eal;
 mod memif;
 #[path = "dpdk_port/rings.rs"]
 mod rings;
+#[path = "dpdk_port/sniff.rs"]
+mod sniff;
 #[path = "dpdk_port/tap.rs"]
 mod tap;
 

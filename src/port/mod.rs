@@ -14,7 +14,10 @@
 #[cfg(feature = "dpdk")]
 #[allow(unsafe_code)]
 pub mod dpdk;
+mod log_level;
 pub mod sim;
+
+pub use log_level::{LogLevel, NotALogLevel};
 
 /// What the port found out about the checksums of a received frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

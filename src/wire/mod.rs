@@ -27,6 +27,7 @@ pub mod ipv6;
 pub mod options;
 pub mod quote;
 pub mod seq;
+pub mod summary;
 pub mod tcp;
 
 use core::fmt;

@@ -1,6 +1,9 @@
 //! Initialising EAL and running on its lcores.
 
-use lastack::port::dpdk::{Eal, EalError, LaunchError, Pool, PoolConfig, PortError, Tsc};
+use lastack::port::LogLevel;
+use lastack::port::dpdk::{
+    Eal, EalError, EthDev, LaunchError, Pool, PoolConfig, PortError, Tsc, set_log_level,
+};
 
 use super::{child, eal_options, pool, shared_eal};
 
@@ -98,6 +101,26 @@ fn missing_hugepages_are_named_with_the_remedy() {
     let text = error.to_string();
     assert!(text.contains("nr_hugepages") && text.contains("--no-huge"), "{text}");
     assert!(!text.contains('\n'), "{text}");
+}
+
+#[test]
+fn the_log_level_changes_while_eal_runs() {
+    let name = "eal::the_log_level_changes_while_eal_runs";
+    if child::part().is_none() {
+        let text = child::run(&[], name, "log");
+        let told = |device: &str| text.lines().filter(|line| line.ends_with(device)).count();
+        assert_eq!(["net_null1", "net_null2", "net_null3"].map(told), [0, 1, 0], "{text}");
+        assert!(!text.contains("level changed"), "{text}");
+        return;
+    }
+    let eal = Eal::init(&eal_options("lastack_log", "0@0")).expect("EAL");
+    // The driver tells of each device, at the level `info`.
+    drop(EthDev::probe(&eal, "net_null1").expect("a device"));
+    set_log_level(LogLevel::Debug);
+    set_log_level(LogLevel::Info);
+    drop(EthDev::probe(&eal, "net_null2").expect("a device"));
+    set_log_level(LogLevel::Error);
+    drop(EthDev::probe(&eal, "net_null3").expect("a device"));
 }
 
 #[test]

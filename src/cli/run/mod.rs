@@ -27,6 +27,8 @@ mod session;
 mod setup;
 mod show;
 mod side;
+#[cfg_attr(not(test), expect(dead_code, reason = "the prompt does not have the verb yet"))]
+mod verbose;
 mod watch;
 
 use super::Failure;

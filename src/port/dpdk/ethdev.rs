@@ -12,6 +12,7 @@ use super::log::Watch;
 use super::pool::Pool;
 use super::queue::DpdkPort;
 use super::ring_pair::Wire;
+use super::sniff::Callbacks;
 
 /// Octets of an Ethernet header, and of the VLAN tag that may follow it.
 pub(super) const ETHERNET_HEADER: usize = 14;
@@ -21,7 +22,7 @@ const VLAN_TAG: usize = 4;
 /// last of its queue pairs are gone.
 #[derive(Clone)]
 pub struct EthDev {
-    shared: Arc<Device>,
+    pub(super) shared: Arc<Device>,
 }
 
 pub(super) struct Device {
@@ -42,6 +43,8 @@ pub(super) struct Control {
     started: Option<Started>,
     /// The pools of all configurations so far: the driver may keep buffers until it is closed.
     pools: Vec<Pool>,
+    /// Those of sniffers.
+    pub(super) callbacks: Callbacks,
 }
 
 struct Started {
@@ -50,6 +53,13 @@ struct Started {
     mtu: u16,
     /// Which queue pairs are handed out.
     taken: Vec<bool>,
+}
+
+impl Control {
+    /// Which queue pairs are handed out; none at all if the device is not started.
+    pub(super) fn taken(&self) -> &[bool] {
+        self.started.as_ref().map_or(&[], |started| &started.taken)
+    }
 }
 
 impl EthDev {
@@ -122,7 +132,11 @@ impl EthDev {
             return Err(PortError::PortInUse(name));
         }
         drop(open);
-        let control = Mutex::new(Control { started: None, pools: Vec::new() });
+        let control = Mutex::new(Control {
+            started: None,
+            pools: Vec::new(),
+            callbacks: Callbacks::default(),
+        });
         let remove = ownership == Ownership::Ours;
         let device = Device { id, name, control, remove, wire, eal: eal.clone() };
         Ok(EthDev { shared: Arc::new(device) })
@@ -230,7 +244,7 @@ impl EthDev {
         self.control().started.as_ref().map(|started| started.granted).unwrap_or_default()
     }
 
-    /// Stops the device.
+    /// Stops the device. Its sniffers see nothing more, also when it is started again.
     ///
     /// # Errors
     /// If it is not started, or one of its queue pairs is in use.
@@ -242,6 +256,8 @@ impl EthDev {
         if let Some(queue) = started.taken.iter().position(|&taken| taken) {
             return Err(PortError::QueueInUse(device.name.clone(), queue as u16));
         }
+        // SAFETY: the port is open, and nobody bursts on it, for the reason below.
+        unsafe { control.callbacks.clear(device.id) };
         device.step("stopping", || {
             // SAFETY: the port is open and started, and nobody bursts on it, since no queue pair
             // is handed out and none can be while we have the lock.
@@ -301,9 +317,12 @@ impl Device {
 
     /// Takes a queue pair back.
     pub(super) fn give_back(&self, queue: u16) {
-        if let Some(started) = &mut self.control().started {
+        let mut control = self.control();
+        if let Some(started) = &mut control.started {
             started.taken[usize::from(queue)] = false;
         }
+        // SAFETY: the only one that could burst on the queue has just let it go.
+        unsafe { control.callbacks.free(|of| of == queue) };
     }
 
     fn raw_info(&self) -> dpdk_sys::rte_eth_dev_info {

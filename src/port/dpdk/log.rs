@@ -4,6 +4,8 @@
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
+use crate::port::LogLevel;
+
 /// More than this much text of one attempt is not kept.
 const LIMIT: usize = 16 * 1024;
 
@@ -27,6 +29,22 @@ pub(super) fn install(verbose: bool) {
     // SAFETY: `receive` has the signature that the shim calls, never unwinds, and is a function of
     // this program, so it outlives the stream. If the stream cannot be made, DPDK keeps its own.
     unsafe { dpdk_sys::dpx_log_to(Some(receive)) };
+}
+
+/// Sets from which severity on the log of DPDK is written, of all its parts, whatever was asked for
+/// when EAL was initialised. Any thread may do so at any time.
+pub fn set_log_level(level: LogLevel) {
+    sink().verbose = true;
+    // A part writes what both its own level and that of all let through. While the levels of the parts
+    // change the latter keeps EAL from telling of each of them, as it does with `debug`.
+    let meanwhile = level.min(LogLevel::Info);
+    // SAFETY: the functions write to numbers of DPDK's log, which it reads as they are at that time;
+    // the pattern is a C string, and is not kept.
+    unsafe {
+        dpdk_sys::rte_log_set_global_level(meanwhile.number());
+        dpdk_sys::rte_log_set_level_pattern(c"*".as_ptr(), level.number());
+        dpdk_sys::rte_log_set_global_level(level.number());
+    }
 }
 
 extern "C" fn receive(text: *const core::ffi::c_char, length: usize) {

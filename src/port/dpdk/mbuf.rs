@@ -213,13 +213,8 @@ impl Batch {
     /// The octets of a frame.
     #[inline(always)]
     pub(super) fn bytes(&self, index: usize) -> &[u8] {
-        let mbuf = self.live(index);
-        // SAFETY: the batch owns the buffer, and lends it as long as it is borrowed itself; the
-        // driver vouches that `data_len` octets from the offset are within the buffer.
-        unsafe {
-            let start = (*mbuf).buf_addr.cast::<u8>().add((*mbuf).data_off.into());
-            core::slice::from_raw_parts(start, (*mbuf).data_len.into())
-        }
+        // SAFETY: the batch owns the buffer, and lends it as long as it is borrowed itself.
+        unsafe { beginning(self.live(index)).0 }
     }
 
     /// What the device found out about the checksums of a frame.
@@ -313,6 +308,20 @@ unsafe fn room<'a>(mbuf: *mut rte_mbuf, limit: usize) -> &'a mut [u8] {
         let room = usize::from((*mbuf).buf_len - offset).min(limit);
         let start = (*mbuf).buf_addr.cast::<u8>().add(offset.into());
         core::slice::from_raw_parts_mut(start, room)
+    }
+}
+
+/// The octets of a frame's first segment, and the length of the whole frame.
+///
+/// # Safety
+/// The buffer is live, and nobody writes to it as long as the octets are used.
+#[inline(always)]
+pub(super) unsafe fn beginning<'a>(mbuf: *const rte_mbuf) -> (&'a [u8], usize) {
+    // SAFETY: the caller vouches for the buffer; whoever filled it vouches that `data_len` octets from
+    // the offset are within it.
+    unsafe {
+        let start = (*mbuf).buf_addr.cast::<u8>().add((*mbuf).data_off.into());
+        (core::slice::from_raw_parts(start, (*mbuf).data_len.into()), (*mbuf).pkt_len as usize)
     }
 }
 

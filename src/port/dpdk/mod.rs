@@ -29,6 +29,7 @@ mod mbuf;
 mod pool;
 mod queue;
 mod ring_pair;
+mod sniff;
 mod timers;
 mod tsc;
 
@@ -39,9 +40,11 @@ pub use error::{EalError, LaunchError, PortError};
 pub use ethdev::EthDev;
 pub use info::{DeviceInfo, DeviceStats, Link, Rss, RssCapability};
 pub use lcore::{LcoreHandle, Registration};
+pub use log::set_log_level;
 pub use pool::{Pool, PoolConfig};
 pub use queue::{DpdkPort, FastPath, MAX_BURST};
 pub use ring_pair::{RingPair, RingPairConfig};
+pub use sniff::{Direction, SEEN_OCTETS, Seen, Sniffer};
 pub use timers::RteTimers;
 pub use tsc::Tsc;
 
@@ -56,4 +59,4 @@ pub fn loaded_version() -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

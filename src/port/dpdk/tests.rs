@@ -7,7 +7,7 @@ use super::*;
 use crate::port::{Port, TxOffload};
 
 /// EAL for all tests of this binary, without hugepages, devices or shared files.
-fn eal() -> &'static Eal {
+pub(crate) fn eal() -> &'static Eal {
     static EAL: OnceLock<Eal> = OnceLock::new();
     EAL.get_or_init(|| {
         let args = "--no-huge -m 128 --no-pci --no-telemetry --no-shconf --lcores 0@(0-1),1@(0-1) \
@@ -111,20 +111,81 @@ fn callbacks_of_a_queue_see_every_frame() {
     let mut a = pair.a.queue_pair(0).expect("queue 0");
     let mut b = pair.b.queue_pair(0).expect("queue 0");
     // SAFETY: both ports are started and have a queue 0; the callbacks keep nothing.
-    unsafe {
+    let (tx, rx) = unsafe {
         let null = core::ptr::null_mut();
         let tx = dpdk_sys::rte_eth_add_tx_callback(pair.a.port_id(), 0, Some(count_sent), null);
         let rx = dpdk_sys::rte_eth_add_rx_callback(pair.b.port_id(), 0, Some(count_received), null);
-        assert!(!tx.is_null() && !rx.is_null());
-    }
+        (tx, rx)
+    };
+    assert!(!tx.is_null() && !rx.is_null());
     for _ in 0..10 {
         send(&mut a, &[7; 60]);
     }
     a.tx_flush();
     assert_eq!(b.rx_burst(), 10);
     assert_eq!(CALLED.load(Ordering::Relaxed), 10_000_010);
+    // SAFETY: as above. DPDK would keep them for the next port of the same id.
+    unsafe {
+        assert_eq!(dpdk_sys::rte_eth_remove_tx_callback(pair.a.port_id(), 0, tx), 0);
+        assert_eq!(dpdk_sys::rte_eth_remove_rx_callback(pair.b.port_id(), 0, rx), 0);
+    }
     drop((a, b, pair));
     assert_eq!(pool.in_use(), 0);
+}
+
+/// A burst that began before may still look at a removed callback.
+#[test]
+fn a_removed_callback_is_kept_until_its_queue_is_idle() {
+    let pool = pool("kept", 511);
+    let pair = pair("kept", &pool);
+    let counts = |device: &EthDev| device.control().callbacks.counts();
+    let linked = |device: &EthDev| {
+        let table = (&raw const dpdk_sys::rte_eth_fp_ops).cast::<dpdk_sys::rte_eth_fp_ops>();
+        // SAFETY: the port is open and has a queue 0, whose first callback may be read.
+        unsafe {
+            let functions = table.add(device.port_id().into());
+            [(*functions).rxq.clbk.read(), (*functions).txq.clbk.read()]
+                .map(|first| !first.is_null())
+        }
+    };
+    let device = &pair.a;
+    assert_eq!(linked(device), [false; 2]);
+    drop(device.sniff(Direction::Sent, 8).expect("a sniffer"));
+    assert_eq!(counts(device), (0, 0), "nobody could burst");
+
+    let a = device.queue_pair(0).expect("queue 0");
+    let received = device.sniff(Direction::Received, 8).expect("a sniffer");
+    let sent = device.sniff(Direction::Sent, 8).expect("a sniffer");
+    assert_eq!((counts(device), linked(device)), ((2, 0), [true; 2]));
+    drop(received);
+    assert_eq!((counts(device), linked(device)), ((1, 1), [false, true]));
+    drop(a);
+    assert_eq!((counts(device), linked(device)), ((1, 0), [false, true]));
+
+    device.stop().expect("a stop");
+    assert_eq!((counts(device), linked(device)), ((0, 0), [false; 2]));
+    assert!(matches!(device.sniff(Direction::Sent, 8), Err(PortError::NotStarted(_))));
+    device.start(&EthDevConfig::new(pool.clone())).expect("a start");
+    let mut a = device.queue_pair(0).expect("queue 0");
+    send(&mut a, &[1; 60]);
+    a.tx_flush();
+    assert!(sent.next().is_none(), "it ended with the stop");
+    drop(sent);
+    assert_eq!(counts(device), (0, 0));
+}
+
+#[test]
+fn of_a_chain_the_first_segment_and_the_whole_length_are_seen() {
+    let pool = pool("chain", 511);
+    let pair = pair("chain", &pool);
+    let mut b = pair.b.queue_pair(0).expect("queue 0");
+    let (sent, received) = (pair.a.sniff(Direction::Sent, 8), pair.b.sniff(Direction::Received, 8));
+    send_chain(&pool, pair.a.port_id(), 100, 1_000);
+    assert_eq!(b.rx_burst(), 1);
+    for sniffer in [sent.expect("a sniffer"), received.expect("a sniffer")] {
+        let seen = sniffer.next().expect("a frame");
+        assert_eq!((seen.octets(), seen.length), (&[1; 100][..], 1_100));
+    }
 }
 
 /// Makes a chain of two segments of `tail` octets in all and puts it on the wire past the port.

@@ -74,8 +74,9 @@ impl Default for Tsc {
     }
 }
 
+/// The counter now.
 #[inline(always)]
-fn read() -> u64 {
+pub(super) fn read() -> u64 {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 has the instruction, and Linux leaves it open to user space.
     unsafe {
