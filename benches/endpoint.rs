@@ -10,10 +10,9 @@
 mod support;
 
 use core::net::SocketAddr;
-use core::time::Duration;
 use lastack::app::Tally;
 use lastack::app::workload::{
-    CloseBy, Control, Crr, Direction, Load, LoadConfig, Responder, Rr, Shape, Workload,
+    CloseBy, Control, Crr, Load, LoadConfig, Responder, Rr, Shape, Workload,
 };
 use lastack::engine::{Config, Engine, ListenOptions, Runner};
 use lastack::net::address::Interface;
@@ -88,19 +87,12 @@ fn config(host: u8) -> Outcome<Config> {
 
 fn client<W: Workload>(port: DpdkPort, remote: SocketAddr, once: bool) -> Outcome<Side<W>> {
     let load = LoadConfig {
-        sources: None,
-        remote,
         connections: CONNECTIONS,
-        pipeline: 1,
-        pace: None,
         shape: SHAPE,
-        http: None,
-        direction: Direction::Idle,
         requests_per_connection: once.then_some(1),
         close: CloseBy::Server,
-        warmup: Duration::ZERO,
-        ramp: Duration::ZERO,
         seed: 1,
+        ..LoadConfig::new(remote)
     };
     let load = Load::new(load, Arc::new(Tally::default()), Arc::new(Control::default()));
     let app = W::new(load, 1 << 16);

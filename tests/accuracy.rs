@@ -4,9 +4,7 @@
 
 use core::time::Duration;
 use lastack::app::Tally;
-use lastack::app::workload::{
-    Arrival, CloseBy, Control, Direction, Load, LoadConfig, Measured, Rr, Shape, Workload,
-};
+use lastack::app::workload::{Arrival, Control, Load, LoadConfig, Measured, Rr, Shape, Workload};
 use lastack::engine::{App, Config, ConnId, Engine, Io, ListenOptions, Runner, Stack};
 use lastack::measure::Summary;
 use lastack::net::address::Interface;
@@ -79,19 +77,12 @@ fn measured(stalls: bool, connections: u32, pace: Option<(f64, Arrival)>) -> Mea
         Config::new(interface, [host; 32])
     };
     let load = LoadConfig {
-        remote: SERVER.parse().unwrap(),
-        sources: None,
         connections,
-        pipeline: 1,
         pace,
         shape: Shape { request_size: 1, response_size: 1 },
-        http: None,
-        direction: Direction::Idle,
-        requests_per_connection: None,
-        close: CloseBy::Client,
         warmup: Duration::from_secs(1),
-        ramp: Duration::ZERO,
         seed: 5,
+        ..LoadConfig::new(SERVER.parse().unwrap())
     };
     let control = Arc::<Control>::default();
     let load = Load::new(load, Arc::<Tally>::default(), Arc::clone(&control));

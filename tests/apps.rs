@@ -99,19 +99,12 @@ const fn bad_link() -> LinkConfig {
 
 fn load(close: CloseBy, requests_per_connection: Option<u32>) -> LoadConfig {
     LoadConfig {
-        remote: SERVER.parse().unwrap(),
-        sources: None,
         connections: 16,
-        pipeline: 1,
-        pace: None,
         shape: Shape { request_size: 100, response_size: 3_000 },
-        http: None,
-        direction: Direction::Idle,
         requests_per_connection,
         close,
-        warmup: Duration::ZERO,
-        ramp: Duration::ZERO,
         seed: 1,
+        ..LoadConfig::new(SERVER.parse().unwrap())
     }
 }
 

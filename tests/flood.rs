@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use lastack::app::Tally;
 use lastack::app::workload::{
-    Arrival, CloseBy, Control, Crr, Direction, Load, LoadConfig, Responder, Rr, Shape, Workload,
+    Arrival, CloseBy, Control, Crr, Load, LoadConfig, Responder, Rr, Shape, Workload,
 };
 use lastack::engine::{Config, Engine, ListenOptions, Request, Runner};
 use lastack::net::address::Interface;
@@ -68,19 +68,13 @@ impl<W: Workload> World<W> {
         };
         let (link, a, b) = Link::new(path, path, seed);
         let load = LoadConfig {
-            sources: None,
-            remote: SocketAddr::from((SERVER, PORT)),
             connections: 200,
-            pipeline: 1,
             pace: Some((RATE, Arrival::Poisson)),
             shape: SHAPE,
-            http: None,
-            direction: Direction::Idle,
             requests_per_connection,
             close: CloseBy::Server,
-            warmup: Duration::ZERO,
-            ramp: Duration::ZERO,
             seed,
+            ..LoadConfig::new(SocketAddr::from((SERVER, PORT)))
         };
         let (control, tally) = (Arc::new(Control::default()), Arc::new(Tally::default()));
         let load = Load::new(load, Arc::clone(&tally), Arc::clone(&control));

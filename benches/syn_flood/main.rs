@@ -19,7 +19,7 @@ use core::time::Duration;
 use flood::Flooded;
 use lastack::app::Tally;
 use lastack::app::workload::{
-    Arrival, CloseBy, Control, Crr, Direction, Load, LoadConfig, Responder, Rr, Shape, Workload,
+    Arrival, CloseBy, Control, Crr, Load, LoadConfig, Responder, Rr, Shape, Workload,
 };
 use lastack::engine::{Config, Engine, ListenOptions, Runner};
 use lastack::measure::Summary;
@@ -275,19 +275,14 @@ fn run_clients<W: Workload + Send + 'static>(
 
 fn load<W: Workload>(port: DpdkPort, rate: f64, once: Option<u32>, each: u64) -> Outcome<Seen> {
     let load = LoadConfig {
-        sources: None,
-        remote: SocketAddr::from((SERVER, PORT)),
         connections: 64,
-        pipeline: 1,
         pace: Some((rate, Arrival::Fixed)),
         shape: SHAPE,
-        http: None,
-        direction: Direction::Idle,
         requests_per_connection: once,
         close: CloseBy::Server,
         warmup: WARMUP,
-        ramp: Duration::ZERO,
         seed: 1,
+        ..LoadConfig::new(SocketAddr::from((SERVER, PORT)))
     };
     let (control, tally) = (Arc::new(Control::default()), Arc::new(Tally::default()));
     let load = Load::new(load, tally.clone(), Arc::clone(&control));

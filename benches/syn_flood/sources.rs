@@ -6,9 +6,7 @@ use super::{Outcome, PORT, SHAPE, config, server, support, wire};
 use core::net::SocketAddr;
 use core::time::Duration;
 use lastack::app::Tally;
-use lastack::app::workload::{
-    Arrival, CloseBy, Control, Direction, Load, LoadConfig, Rr, Workload,
-};
+use lastack::app::workload::{Arrival, Control, Load, LoadConfig, Rr, Workload};
 use lastack::engine::{Engine, Runner, Stack};
 use lastack::port::dpdk::{Eal, Tsc};
 use lastack::tcp::SynCookies;
@@ -87,19 +85,12 @@ pub fn run(eal: &Eal) -> Outcome<()> {
     })?;
     let loading = eal.launch(eal.lcores()[0], move || -> Outcome<(u64, u64)> {
         let load = LoadConfig {
-            sources: None,
-            remote: SocketAddr::from((SERVER, PORT)),
             connections: CONNECTIONS,
-            pipeline: 1,
             pace: Some((RATE, Arrival::Fixed)),
             shape: SHAPE,
-            http: None,
-            direction: Direction::Idle,
-            requests_per_connection: None,
-            close: CloseBy::Client,
             warmup: PATIENCE, // histograms touch memory as new times come up
-            ramp: Duration::ZERO,
             seed: 1,
+            ..LoadConfig::new(SocketAddr::from((SERVER, PORT)))
         };
         let (control, tally) = (Arc::new(Control::default()), Arc::new(Tally::default()));
         let load = Load::new(load, Arc::clone(&tally), Arc::clone(&control));

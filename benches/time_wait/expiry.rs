@@ -6,9 +6,7 @@ use crate::stores::{config, farewell};
 use core::net::SocketAddr;
 use core::time::Duration;
 use lastack::app::Tally;
-use lastack::app::workload::{
-    Arrival, CloseBy, Control, Direction, Load, LoadConfig, Responder, Rr, Shape, Workload,
-};
+use lastack::app::workload::{Arrival, Control, Load, LoadConfig, Responder, Rr, Shape, Workload};
 use lastack::engine::{Engine, ListenOptions, Runner, Sockets, Stack};
 use lastack::measure::{Histogram, Summary};
 use lastack::port::dpdk::{DpdkPort, Eal, Pool, PoolConfig, RingPair, RingPairConfig, Tsc};
@@ -181,19 +179,12 @@ fn load(port: DpdkPort, pace: Option<(f64, Arrival)>) -> Outcome<Summary> {
     config.limits.max_connections = 1 << 10;
     let remote: SocketAddr = "198.18.0.1:81".parse()?;
     let load = LoadConfig {
-        sources: None,
-        remote,
         connections: 64,
-        pipeline: 1,
         pace,
         shape: SHAPE,
-        http: None,
-        direction: Direction::Idle,
-        requests_per_connection: None,
-        close: CloseBy::Client,
         warmup: WARMUP,
-        ramp: Duration::ZERO,
         seed: 1,
+        ..LoadConfig::new(remote)
     };
     let control = Arc::new(Control::default());
     let load = Load::new(load, Arc::new(Tally::default()), Arc::clone(&control));

@@ -71,6 +71,28 @@ pub struct LoadConfig {
     pub seed: u64,
 }
 
+impl LoadConfig {
+    /// A closed loop of one connection to `remote` at a time, that never ends by itself and carries one
+    /// octet each way; all of it is recorded.
+    pub const fn new(remote: SocketAddr) -> Self {
+        LoadConfig {
+            remote,
+            sources: None,
+            connections: 1,
+            pipeline: 1,
+            pace: None,
+            shape: Shape { request_size: 1, response_size: 1 },
+            http: None,
+            direction: Direction::Idle,
+            requests_per_connection: None,
+            close: CloseBy::Client,
+            warmup: Duration::ZERO,
+            ramp: Duration::ZERO,
+            seed: 0,
+        }
+    }
+}
+
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {

@@ -405,25 +405,17 @@ impl<D: Dialogue> App for Standing<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::workload::{Direction, Shape};
-    use core::time::Duration;
+    use crate::app::workload::Shape;
+
     use proptest::prelude::*;
 
     fn seats(pipeline: u16, limit: Option<u32>) -> Seats<Fixed> {
         let mut seats = Seats::new(&LoadConfig {
-            remote: "198.18.0.2:80".parse().unwrap(),
-            sources: None,
             connections: 3,
             pipeline,
-            pace: None,
             shape: Shape { request_size: 10, response_size: 4 },
-            http: None,
-            direction: Direction::Idle,
             requests_per_connection: limit,
-            close: CloseBy::Client,
-            warmup: Duration::ZERO,
-            ramp: Duration::ZERO,
-            seed: 0,
+            ..LoadConfig::new("198.18.0.2:80".parse().unwrap())
         });
         seats.take(1, ConnId { index: 7, generation: 0 }, Instant::ZERO);
         seats.seats[1].step = Step::Open;

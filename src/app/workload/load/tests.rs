@@ -2,19 +2,12 @@ use super::*;
 
 fn load(pace: Option<(f64, Arrival)>) -> (Load, Arc<Control>) {
     let config = LoadConfig {
-        remote: "198.18.0.2:80".parse().unwrap(),
-        sources: None,
         connections: 2,
-        pipeline: 1,
         pace,
         shape: Shape { request_size: 1, response_size: 1 },
-        http: None,
-        direction: Direction::Idle,
-        requests_per_connection: None,
-        close: CloseBy::Client,
         warmup: Duration::from_millis(10),
-        ramp: Duration::ZERO,
         seed: 1,
+        ..LoadConfig::new("198.18.0.2:80".parse().unwrap())
     };
     let control = Arc::new(Control::default());
     (Load::new(config, Arc::default(), control.clone()), control)
