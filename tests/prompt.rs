@@ -232,3 +232,27 @@ fn a_bar_is_for_terminals() {
     let messages = String::from_utf8_lossy(&piped.stderr);
     assert!(!messages.contains('\r') && !messages.contains('\x1b'), "{messages}");
 }
+
+/// A line for each frame, while it is wanted; and what DPDK says.
+#[test]
+fn frames_are_shown_while_they_are_wanted() {
+    let _turn = turn();
+    let lines = "set verbose 3\nset log debug\nset log error\nstart 300ms\nwait\nset verbose 0\n\
+                 start 300ms\nwait\nquit\n";
+    let run = "loopback --workload crr --rate 20 --connections 1 -i";
+    let output = told(run, lines);
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{messages}");
+    for (side, way, frame) in [
+        ("client", "tx", "198.18.0.2.9000: Flags [S], "),
+        ("server", "rx", "198.18.0.2.9000: Flags [S], "),
+        ("server", "tx", "198.18.0.2.9000 > "),
+        ("client", "rx", "Flags [S.], "),
+        ("client", "tx", "ARP who-has 198.18.0.2"),
+    ] {
+        let shown = |line: &&str| line.contains(&format!(" {side} {way} ")) && line.contains(frame);
+        assert!(messages.lines().any(|line| shown(&line)), "{side} {way} {frame} in {messages}");
+    }
+    let syns = messages.matches("198.18.0.2.9000: Flags [S], ").count();
+    assert!((2..=16).contains(&syns) && syns.is_multiple_of(2), "of one run, at both ends: {syns}");
+}

@@ -5,6 +5,7 @@ mod verbs;
 pub use verbs::STATES;
 
 use crate::engine::{Question, Request};
+use crate::port::LogLevel;
 use core::fmt::Write;
 use core::time::Duration;
 use verbs::{Takes, VERBS, Verb};
@@ -44,6 +45,10 @@ pub enum Order {
     ClearTcpStats,
     /// Frames received and sent at once.
     SetBurst(u16),
+    /// Which frames are shown, as testpmd counts: 1 received, 2 sent, 3 both.
+    SetVerbose(u8),
+    /// How much DPDK says.
+    SetLog(LogLevel),
     /// Requests or connections in a second, of all engines together.
     SetRate(f64),
     /// Carry out the commands of a file.

@@ -40,9 +40,9 @@ fn each_bad_value_is_told_with_its_option_and_what_is_allowed() {
         ("--address", "198.18.0.1/40", "prefix length is not a number from 0 to 32"),
         ("--gateway", "router", "an IPv4 or IPv6 address is expected"),
         ("--neighbour", "198.18.0.1", "IP=MAC is expected, as in 198.18.0.1=02:00:00:00:00:01"),
-        ("--vlan", "4095", "a number from 1 to 4094 is expected, as in 100 or 10k"),
-        ("--cores", "0", "a number from 1 to 16 is expected, as in 100 or 10k"),
-        ("--burst", "65", "a number from 1 to 64 is expected, as in 100 or 10k"),
+        ("--vlan", "4095", "a number from 1 to 4094 is expected"),
+        ("--cores", "0", "a number from 1 to 16 is expected"),
+        ("--burst", "65", "a number from 1 to 64 is expected"),
         ("--mss", "40", "a number from 88 to 65495 is expected, as in 100 or 10k"),
         (
             "--connect",

@@ -23,7 +23,10 @@ pub fn size(text: &str, least: u64, most: u64) -> Result<u64, String> {
 pub fn count(text: &str, least: u64, most: u64) -> Result<u64, String> {
     whole(text, &[("k", 1_000), ("M", 1_000_000), ("", 1)])
         .filter(|number| (least..=most).contains(number))
-        .ok_or_else(|| format!("a number from {least} to {most} is expected, as in 100 or 10k"))
+        .ok_or_else(|| {
+            let example = if most >= 10_000 { ", as in 100 or 10k" } else { "" };
+            format!("a number from {least} to {most} is expected{example}")
+        })
 }
 
 /// A time: a number with `ns`, `us`, `ms` or `s`.

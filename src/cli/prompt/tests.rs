@@ -19,6 +19,8 @@ fn lines_become_orders() {
         ("show config rxtx", Some(Order::ShowConfigRxtx)),
         ("clear latency", Some(Order::ClearLatency)),
         ("set burst 8", Some(Order::SetBurst(8))),
+        ("set verbose 3", Some(Order::SetVerbose(3))),
+        ("set log debug", Some(Order::SetLog(LogLevel::Debug))),
         ("show  time-wait", Some(Order::ShowTimeWait)),
         ("show tcp stats", Some(Order::ShowTcpStats)),
         ("show syn", Some(Order::ShowSyn)),
@@ -77,18 +79,15 @@ fn each_mistake_is_told_what_is_allowed() {
         ),
         (
             "set mls 1s",
-            "set mls 1s: set rate, set burst, set msl, set msl-on-link, set time-wait, \
-             set syn-cookies or set syn-limit is expected"
+            "set mls 1s: set rate, set burst, set verbose, set log, set msl, set msl-on-link, \
+             set time-wait, set syn-cookies or set syn-limit is expected"
                 .into(),
         ),
         ("start 0s", "start 0s: a time above zero is expected".into()),
         ("start soon", format!("start soon: {time}")),
         ("stop now", "stop: nothing may follow it, now does".into()),
         ("wait long", format!("wait long: {time}")),
-        (
-            "set burst 65",
-            "set burst 65: a number from 1 to 64 is expected, as in 100 or 10k".into(),
-        ),
+        ("set burst 65", "set burst 65: a number from 1 to 64 is expected".into()),
         ("set msl", "set msl: TIME is expected".into()),
         ("set msl 30", format!("set msl 30: {time}")),
         (
@@ -163,7 +162,7 @@ fn help_lists_and_completion_ends_what_was_begun() {
         text.lines().filter(begins).count()
     };
     for (topic, many) in
-        [("set", 7), ("set msl", 1), ("show config", 3), ("latency", 2), ("tcp", 3), ("start", 1)]
+        [("set", 9), ("set msl", 1), ("show config", 3), ("latency", 2), ("tcp", 3), ("start", 1)]
     {
         assert_eq!(commands(topic), many, "{topic}");
     }
@@ -174,8 +173,16 @@ fn help_lists_and_completion_ends_what_was_begun() {
     for line in completions("") {
         let complete = format!("{line}{}", if line.ends_with(' ') { "1s" } else { "" });
         let known = parse(&complete).is_ok_and(|order| order.is_some());
-        let word =
-            ["set time-wait ", "set syn-", "set rate ", "set burst ", "show port", "clear port"];
+        let word = [
+            "set time-wait ",
+            "set syn-",
+            "set rate ",
+            "set burst ",
+            "set verbose ",
+            "set log ",
+            "show port",
+            "clear port",
+        ];
         let known = known || word.iter().any(|begun| line.starts_with(begun));
         assert!(known, "{line}");
     }

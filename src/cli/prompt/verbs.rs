@@ -4,6 +4,7 @@ use super::{Of, Order, PortPart, alternatives};
 use crate::cli::tcp_args::{msl, syn_limit};
 use crate::cli::units;
 use crate::engine::{Filter, Question, Request};
+use crate::port::NotALogLevel;
 use crate::tcp::{State, SynCookies, TimeWaitPolicy};
 use core::time::Duration;
 
@@ -25,7 +26,7 @@ pub(super) struct Verb {
     pub(super) read: fn(&str) -> Result<Order, String>,
 }
 
-pub(super) const VERBS: [Verb; 27] = [
+pub(super) const VERBS: [Verb; 29] = [
     Verb {
         words: &["help"],
         takes: Takes::Some("[TOPIC]"),
@@ -177,6 +178,20 @@ pub(super) const VERBS: [Verb; 27] = [
         takes: Takes::One("N"),
         help: "frames received and sent at once, 1 to 64",
         read: |frames| units::count(frames, 1, 64).map(|frames| Order::SetBurst(frames as u16)),
+    },
+    Verb {
+        words: &["set", "verbose"],
+        takes: Takes::One("N"),
+        help: "a line for each frame: 0 none, 1 received, 2 sent, 3 both; 1,000 in a second at most",
+        read: |level| units::count(level, 0, 3).map(|level| Order::SetVerbose(level as u8)),
+    },
+    Verb {
+        words: &["set", "log"],
+        takes: Takes::One("LEVEL"),
+        help: "what DPDK says: emergency, alert, critical, error, warning, notice, info, debug",
+        read: |level| {
+            level.parse().map(Order::SetLog).map_err(|error: NotALogLevel| error.to_string())
+        },
     },
     Verb {
         words: &["set", "msl"],

@@ -27,7 +27,6 @@ mod session;
 mod setup;
 mod show;
 mod side;
-#[cfg_attr(not(test), expect(dead_code, reason = "the prompt does not have the verb yet"))]
 mod verbose;
 mod watch;
 

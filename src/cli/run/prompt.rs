@@ -10,12 +10,14 @@ use super::rig::Rig;
 use super::screen::Screen;
 use super::show;
 use super::side::SideGauges;
+use super::verbose::Verbose;
 use super::watch::wait_until;
 use crate::app::workload::{Control, Workload};
 use crate::cli::Failure;
 use crate::cli::args::Common;
 use crate::cli::prompt::{self, Order};
 use crate::engine::{App, Question, Request};
+use crate::port::dpdk::set_log_level;
 use core::time::Duration;
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -109,6 +111,7 @@ impl Prompt {
                 clients,
                 cleared: Vec::new(),
                 warmup: script.warmup,
+                verbose: None,
             };
             (script, talker)
         });
@@ -173,6 +176,7 @@ struct Talker {
     /// What TCP had counted when that was cleared, for each side.
     cleared: Vec<BTreeMap<String, u64>>,
     warmup: Duration,
+    verbose: Option<Verbose>,
 }
 
 /// How deep files of commands may load others.
@@ -320,6 +324,14 @@ impl Talker {
                 String::new()
             }
             Order::Load(file) => return self.load(&file, depth),
+            Order::SetVerbose(level) => {
+                self.verbose().set(level)?;
+                String::new()
+            }
+            Order::SetLog(level) => {
+                set_log_level(level);
+                String::new()
+            }
             Order::ShowConfigCores => {
                 self.sides.iter().map(|(side, _)| show::config_cores(side)).collect()
             }
@@ -379,6 +391,17 @@ impl Talker {
         let clients = self.clients.as_ref();
         let clients = clients.ok_or_else(|| format!("{asked}: a server records none"))?;
         Ok(clients.board.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What shows frames; made when it is first wanted.
+    fn verbose(&mut self) -> &mut Verbose {
+        let (sides, screen) = (&self.sides, &self.screen);
+        self.verbose.get_or_insert_with(|| {
+            let devices = sides.iter().map(|(side, _)| (side.name, side.device.clone()));
+            let clock = sides[0].0.engines[0].clock;
+            let screen = screen.clone();
+            Verbose::new(devices, clock, Box::new(move |line| screen.say(line)))
+        })
     }
 
     fn set_burst(&self, frames: u16) -> Result<(), String> {
