@@ -24,6 +24,8 @@ mod listener;
 mod loss;
 #[path = "exchange/open.rs"]
 mod open;
+#[path = "exchange/open_again.rs"]
+mod open_again;
 #[path = "exchange/retransmit.rs"]
 mod retransmit;
 #[path = "exchange/sack.rs"]
@@ -41,5 +43,5 @@ mod time_wait_limits;
 #[path = "exchange/time_wait_reuse.rs"]
 mod time_wait_reuse;
 
-use harness::{Exchange, OUR_MAC, PEER_MAC, at_any_rhythm, plain};
+use harness::{Exchange, OUR_MAC, PEER_MAC, Rhythm, at_any_rhythm, plain};
 use segment::{ack, data, fin, rst, rst_ack, syn, syn_ack};

@@ -11,6 +11,8 @@ mod namespace;
 mod nginx;
 #[path = "kernel/responder.rs"]
 mod responder;
+#[path = "kernel/stream.rs"]
+mod stream;
 
 use namespace::{KERNEL_V4, Namespace, turn};
 use serde_json::Value;
@@ -143,12 +145,18 @@ fn wrk_sees_no_error_in_ten_thousand_short_connections() {
     rounds += 1;
     assert!(kept > 0);
     let report = server.stop();
-    assert!(count(&report, "/requests/completed") >= requests + kept);
-    assert!(count(&report, "/connections/closed") >= requests);
-    assert!(count(&report, "/time_wait/entered") >= requests, "the server closes first");
-    // At the end of a round wrk drops what is under way, and the kernel resets what was unread.
+    // At the end of a round wrk drops what is under way, and the kernel resets what was unread: we have
+    // answered some of that, and wrk has not counted it.
+    let under_way = rounds * AT_ONCE;
+    let completed = count(&report, "/requests/completed");
+    let all = requests + kept;
+    assert!((all..=all + under_way).contains(&completed), "{all} by wrk, {completed} by us");
+    let closed = count(&report, "/connections/closed");
+    assert!((requests..=requests + under_way).contains(&closed), "{requests} {report}");
+    let waited = count(&report, "/time_wait/entered");
+    assert!((requests..=closed).contains(&waited), "the server closes first: {requests} {report}");
     let dropped = count(&report, "/connections/failed") + count(&report, "/connections/reset");
-    assert!(dropped <= rounds * AT_ONCE, "{report}");
+    assert!(dropped <= under_way, "{report}");
     assert_eq!(count(&report, "/tcp/ListenDrops"), 0);
     assert_eq!(count(&report, "/tcp/InCsumErrors"), 0);
     assert_eq!(count(&report, "/drops/malformed"), 0);

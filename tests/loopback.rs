@@ -71,6 +71,11 @@ fn a_result_that_lacks_something_is_not_as_the_schema_says() {
     let mut other = whole.clone();
     other["schema"] = 2.into();
     assert!(against_the_schema(&other).is_err());
+    other["schema"] = 1.into();
+    other["dpdk"] = 22.11.into();
+    assert!(against_the_schema(&other).is_err());
+    other.as_object_mut().unwrap().remove("dpdk"); // of a build without it, or an older one
+    assert_eq!(against_the_schema(&other), Ok(()));
     let mut more = whole.clone();
     more["more"] = "may stand beside".into();
     assert!(against_the_schema(&more).is_ok());
@@ -85,6 +90,21 @@ fn a_result_that_lacks_something_is_not_as_the_schema_says() {
     assert_eq!(against_the_schema(&one.clone().into()), Ok(()));
     one.remove("tcp");
     assert!(against_the_schema(&one.into()).is_err());
+}
+
+/// `--version` and the result name the same DPDK, `-V` only the program.
+#[test]
+fn dpdk_is_named() {
+    let said = |option: &str| String::from_utf8(lastack(option).stdout).unwrap();
+    let own = concat!("lastack ", env!("CARGO_PKG_VERSION"));
+    assert_eq!(said("-V"), format!("{own}\n"));
+    let report = report("loopback --workload rr --duration 200ms --stats-period 0");
+    let dpdk = report["dpdk"].as_str().expect("the version of DPDK");
+    assert!(dpdk.starts_with(|first: char| first.is_ascii_digit()) && dpdk.contains('.'), "{dpdk}");
+    let version = said("--version");
+    // another may be loaded than the one that was built against, and then both are told
+    assert!(version.starts_with(&format!("{own}, DPDK {dpdk}")), "{version}");
+    assert_eq!(version.lines().count(), 1, "{version}");
 }
 
 fn count(report: &Value, path: &str) -> u64 {

@@ -22,6 +22,7 @@ const MAX_MESSAGE: u64 = 1 << 30;
 #[command(
     name = "lastack",
     version,
+    long_version = super::version::long(),
     about = "A kernel-bypass TCP endpoint on DPDK",
     override_usage = "lastack [EAL OPTIONS --] COMMAND [OPTIONS]",
     after_help = "EAL options come first and end with `--`; without them the profile's are used.\n\

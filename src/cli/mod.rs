@@ -27,6 +27,7 @@ mod report;
 mod run;
 pub mod tcp_args;
 pub mod units;
+mod version;
 
 use args::Cli;
 use clap::Parser;

@@ -4,17 +4,22 @@ use super::Failure;
 use super::args::Cli;
 use super::files::show;
 use super::offline_args::{CompletionsArgs, ManArgs};
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
+
+/// The program, without what only this machine has.
+fn command() -> Command {
+    Cli::command().long_version(None)
+}
 
 /// Writes the manual: the page of the program to the standard output, or all pages into a folder.
 pub fn man(arguments: &ManArgs) -> Result<(), Failure> {
     match &arguments.dir {
-        Some(dir) => clap_mangen::generate_to(Cli::command(), dir).map_err(|error| {
+        Some(dir) => clap_mangen::generate_to(command(), dir).map_err(|error| {
             Failure::Run(format!("--dir {}: cannot be written: {error}", dir.display()))
         }),
         None => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Failure::run)?;
+            clap_mangen::Man::new(command()).render(&mut page).map_err(Failure::run)?;
             show(&page)
         }
     }
@@ -23,6 +28,6 @@ pub fn man(arguments: &ManArgs) -> Result<(), Failure> {
 /// Writes the completions of a shell to the standard output.
 pub fn completions(arguments: &CompletionsArgs) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "lastack", &mut script);
+    clap_complete::generate(arguments.shell, &mut command(), "lastack", &mut script);
     show(&script)
 }

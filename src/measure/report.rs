@@ -11,6 +11,7 @@
 use super::histogram::Summary;
 use super::interval::Interval;
 use super::rate::{Totals, per_second, ratio};
+use crate::port::version_of_dpdk;
 use crate::tcp::{SynCookies, TimeWaitPolicy};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,9 @@ pub struct Report {
     pub schema: u32,
     /// The version of the program that made the report.
     pub version: String,
+    /// The version of DPDK that it ran with, such as `22.11.4`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpdk: Option<String>,
     /// `loopback`, `server` or `client`.
     pub command: String,
     /// The workload, or for a server its application.
@@ -88,6 +92,7 @@ impl Report {
         Report {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            dpdk: version_of_dpdk(),
             command: String::new(),
             workload: String::new(),
             profile: String::new(),
@@ -545,6 +550,19 @@ mod tests {
         let both = Report { client: Some(LoopbackSide::default()), side: None, ..one };
         let text = serde_json::to_string(&both).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), both);
+    }
+
+    /// Beside the fixed keys: results that were saved before there was one are read as well.
+    #[test]
+    fn dpdk_is_named_where_there_is_one() {
+        let with = Report { dpdk: Some("22.11.4".to_owned()), ..report() };
+        let mut value = serde_json::to_value(&with).unwrap();
+        assert_eq!(value["dpdk"], "22.11.4");
+        value.as_object_mut().unwrap().remove("dpdk");
+        let without: Report = serde_json::from_value(value).unwrap();
+        assert_eq!(without, Report { dpdk: None, ..with });
+        assert!(serde_json::to_value(&without).unwrap().get("dpdk").is_none());
+        assert_eq!(report().dpdk.is_some(), cfg!(feature = "dpdk"));
     }
 
     #[test]

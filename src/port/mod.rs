@@ -19,6 +19,14 @@ pub mod sim;
 
 pub use log_level::{LogLevel, NotALogLevel};
 
+/// The version of DPDK that is loaded, such as `22.11.4`; `None` if this was built without it.
+pub fn version_of_dpdk() -> Option<String> {
+    #[cfg(feature = "dpdk")]
+    return Some(dpdk::loaded_version());
+    #[cfg(not(feature = "dpdk"))]
+    None
+}
+
 /// What the port found out about the checksums of a received frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RxChecksum {

@@ -87,8 +87,9 @@ pub enum Flag {
     FinAcked = 1 << 19,
     /// A tail loss probe is to be sent.
     ProbeTail = 1 << 20,
-    /// The retransmission timer runs for a tail loss probe.
-    TailTimer = 1 << 21,
+    /// The retransmission timer runs out before the time-out: for a tail loss probe, or for a SYN
+    /// that is to go again.
+    EarlyTimer = 1 << 21,
     /// The retransmission timer runs for what was overtaken.
     ReorderTimer = 1 << 22,
     /// Segments have been seen to arrive out of order.

@@ -12,6 +12,9 @@ use crate::wire::tcp::{Flags, Segment};
 
 /// No peer may make us send smaller segments than this, in octets (CVE-2019-11479).
 const SMALLEST_MSS: u16 = 64;
+/// How long after a RST that clears its way a SYN goes again, in nanoseconds: the RST is to leave, and
+/// to arrive, first. Linux waits for two jiffies, which is as long at its finest clock.
+const SYN_AFTER_RST_NS: u64 = 2_000_000;
 /// Octets that timestamps take in every segment, with their padding.
 const TIMESTAMPS_LEN: u16 = 12;
 
@@ -29,6 +32,7 @@ impl Connection {
         if flags.ack() && !acknowledges_syn {
             if !flags.rst() {
                 arrival.reset = Some(segment.ack);
+                self.hurry_syn(cx);
             }
             return;
         }
@@ -54,6 +58,25 @@ impl Connection {
             let text = Segment { seq: segment.seq + 1, ..*segment };
             self.take_text(cx, &text, arrival);
         }
+    }
+
+    /// The peer has a connection of this 4-tuple that we know nothing of, half-open or in TIME-WAIT
+    /// (RFC 9293 §3.5.1 figure 9): our RST removes it, and then the SYN can do what it could not. So
+    /// it need not wait for its time-out; but only once, so that who forges ACKs gets no SYN for each.
+    fn hurry_syn(&mut self, cx: &Context<'_>) {
+        let sent_once = self.is(Flag::Timing); // Karn: so the SYN is timed
+        let at = cx.now.plus_nanos(SYN_AFTER_RST_NS);
+        if sent_once && !self.is(Flag::EarlyTimer) && at < self.retransmit_at {
+            self.set(Flag::EarlyTimer);
+            self.retransmit_at = at;
+        }
+    }
+
+    /// That time is over: the SYN goes again (line 7 of the figure). No time ran out, so that the
+    /// time-out stays what it is and the window does too.
+    pub(super) fn syn_is_due(&mut self) {
+        self.take(Flag::Timing); // Karn: which one will be answered is not known
+        self.snd_nxt = self.snd_una;
     }
 
     /// A connection in SYN-RECEIVED whose SYN-ACK has been sent and is acknowledged by the segment that
@@ -144,7 +167,7 @@ impl Connection {
     fn establish(&mut self, cx: &mut Context<'_>, arrival: &mut Arrival<'_>) {
         self.snd_una += 1;
         self.snd_nxt = self.snd_nxt.later(self.snd_una);
-        self.retransmit_at = Instant::FAR;
+        self.disarm_retransmit();
         if self.take(Flag::Timing) {
             self.rtt.measured(micros(cx.now).wrapping_sub(self.rtt_start_us));
         }

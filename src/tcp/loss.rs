@@ -260,7 +260,7 @@ impl Connection {
         if let Some(us) = wait {
             let at = cx.now.plus_nanos(u64::from(us) * 1_000);
             if at < self.retransmit_at {
-                self.take(Flag::TailTimer);
+                self.take(Flag::EarlyTimer);
                 self.set(Flag::ReorderTimer);
                 self.retransmit_at = at;
             }
@@ -475,6 +475,6 @@ impl Connection {
     /// No retransmission timer of any kind runs.
     pub(super) fn disarm_retransmit(&mut self) {
         self.retransmit_at = Instant::FAR;
-        self.flags &= !(Flag::TailTimer as u32 | Flag::ReorderTimer as u32);
+        self.flags &= !(Flag::EarlyTimer as u32 | Flag::ReorderTimer as u32);
     }
 }

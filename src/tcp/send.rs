@@ -227,7 +227,7 @@ impl Connection {
         let (snd_nxt, retransmit_at) = (self.snd_nxt, self.retransmit_at);
         let probe = self.carry_rarely(cx, Carried { offset: 0, len, fin, sent_before: false });
         self.snd_nxt = snd_nxt;
-        self.take(Flag::TailTimer);
+        self.take(Flag::EarlyTimer);
         self.retransmit_at = retransmit_at;
         self.take(Flag::Timing);
         // RFC 3168 §6.1.6: a probe is not ECT
@@ -263,7 +263,7 @@ impl Connection {
         // RFC 6298 §5.1; RFC 8985 §7.2: a probe is due some time after the last segment, sooner if
         // there is more than one
         let second = !sent_before && offset > 0 && offset <= self.mss.into();
-        if self.retransmit_at == Instant::FAR || self.is(Flag::TailTimer) || second {
+        if self.retransmit_at == Instant::FAR || self.is(Flag::EarlyTimer) || second {
             self.arm_retransmit(cx);
         }
         let mut flags = Flags::ACK;

@@ -65,8 +65,12 @@ impl Connection {
             self.reordering_is_over(cx);
             return Expiry::Send;
         }
-        if self.take(Flag::TailTimer) {
-            self.tail_is_due(cx);
+        if self.take(Flag::EarlyTimer) {
+            if self.state.is_synchronized() {
+                self.tail_is_due(cx);
+            } else {
+                self.syn_is_due();
+            }
             return Expiry::Send;
         }
         if self.is_given_up(cx) {
@@ -121,7 +125,7 @@ impl Connection {
             && pto < rto
             && !self.is(Flag::Persist)
         {
-            self.set(Flag::TailTimer);
+            self.set(Flag::EarlyTimer);
             at = at.min(cx.now.plus_nanos(pto));
         }
         self.retransmit_at = at;
