@@ -16,6 +16,7 @@ mod errors;
 pub mod expect;
 mod files;
 pub mod hugepages;
+mod machine;
 pub mod offline_args;
 mod pages;
 pub mod profile;
