@@ -2,36 +2,61 @@
 
 use super::Failure;
 use super::cores;
-use super::machine::{Finding, Level, Machine};
+use super::machine::{Finding, Level, Machine, note};
 use super::offline_args::DoctorArgs;
-use super::profile::Profile;
-use std::path::PathBuf;
+use super::profile::{Kind, Profile};
 
-/// Runs the command: findings go to the standard output.
-pub fn run(arguments: &DoctorArgs) -> Result<(), Failure> {
-    let machine = Machine { root: PathBuf::from("/") };
-    let mut lacking = Vec::new();
-    let show = |title: &str, findings: &[Finding]| {
-        println!("{title}");
-        findings
-            .iter()
-            .for_each(|finding| println!("  {}", finding.to_string().replace('\n', "\n  ")));
-        findings.iter().filter(|finding| finding.level == Level::Missing).count()
+/// Runs the command: findings go to the standard output. `eal` are the EAL options that were given.
+pub fn run(eal: &[String], arguments: &DoctorArgs) -> Result<(), Failure> {
+    let machine = Machine::this();
+    let profiles: Vec<Profile> = match &arguments.profile {
+        Some(name) => {
+            let profile = Profile::load(name)?;
+            let look = arguments.device.is_none() && !arguments.probe;
+            let unnamed = look && profile.wants_device();
+            let device = arguments.device.as_deref();
+            vec![if unnamed { profile } else { profile.with_device(device)? }]
+        }
+        None => Profile::names().map(Profile::load).collect::<Result<_, _>>()?,
     };
     show("machine", &machine.findings(&cores::allowed()));
-    let names: Vec<&str> = match &arguments.profile {
-        Some(name) => vec![name],
-        None => Profile::names().collect(),
-    };
-    for name in names {
-        let profile = Profile::load(name)?;
-        let count = show(&format!("profile {name}"), &machine.for_profile(&profile));
+    for profile in &profiles {
+        let findings = for_profile(&machine, profile);
+        show(&format!("profile {}", profile.name), &findings);
+        let count = findings.iter().filter(|finding| finding.level == Level::Missing).count();
         if count > 0 && arguments.profile.is_some() {
-            lacking.push(format!("profile {name} cannot run here: {count} missing, see above"));
+            let name = &profile.name;
+            return Err(Failure::Run(format!(
+                "profile {name} cannot run here: {count} missing, see above"
+            )));
         }
     }
-    match lacking.pop() {
-        None => Ok(()),
-        Some(line) => Err(Failure::Run(line)),
+    match profiles.into_iter().next() {
+        Some(profile) if arguments.probe => super::probe(eal, profile),
+        _ => Ok(()),
     }
+}
+
+fn show(title: &str, findings: &[Finding]) {
+    println!("{title}");
+    for finding in findings {
+        println!("  {}", finding.to_string().replace('\n', "\n  "));
+    }
+}
+
+fn for_profile(machine: &Machine, profile: &Profile) -> Vec<Finding> {
+    let sides = if profile.device.kind == Kind::Ring { 2 } else { 1 };
+    let mut findings = vec![machine.memory(profile, sides)];
+    if profile.wants_device() {
+        let name = &profile.name;
+        findings.extend(machine.for_roles(profile, &[], &[]));
+        findings.push(note(
+            "no device was named to look at",
+            format!("lastack doctor --profile {name} --device NAME"),
+        ));
+    } else {
+        // which of the two this machine shall be is not known, so neither is which addresses are ours
+        findings.extend(machine.for_roles(profile, &[&profile.server, &profile.client], &[]));
+    }
+    findings
 }

@@ -1,23 +1,34 @@
 //! The machine that a run finds: what it lacks, and the command that mends each finding.
 
 mod finding;
-mod pci;
+mod interface;
+mod needs;
+pub mod pci;
 
 use super::cores;
 use super::hugepages::{self, Wanted};
-use super::profile::{Kind, Profile};
+use super::profile::{Device, Kind, Need, Profile, Role};
+use crate::net::address::Cidr;
 use std::fs;
 use std::path::PathBuf;
 
 pub use finding::{Finding, Level, good, missing, note};
+pub use interface::{Interface, interfaces};
 
 /// A machine as its /proc and /sys tell it.
 pub struct Machine {
     /// Where they are.
     pub root: PathBuf,
+    /// Its interfaces.
+    pub interfaces: Vec<Interface>,
 }
 
 impl Machine {
+    /// The one that this process runs on.
+    pub fn this() -> Self {
+        Machine { root: PathBuf::from("/"), interfaces: interfaces() }
+    }
+
     fn read(&self, file: &str) -> Option<String> {
         fs::read_to_string(self.root.join(file)).ok().map(|text| text.trim().to_owned())
     }
@@ -93,55 +104,82 @@ impl Machine {
     }
 
     fn siblings(&self, allowed: &[u32]) -> Option<Finding> {
-        let first = allowed.first()?;
-        let list =
-            self.read(&format!("sys/devices/system/cpu/cpu{first}/topology/thread_siblings_list"))?;
-        let shared = cores::parse(&list)?;
-        let both = allowed.iter().filter(|cpu| shared.contains(cpu)).count();
-        (both > 1).then(|| {
-            note(
-                format!("processors {list} share a core: two engines on them slow each other down"),
-                "give engines cores of their own: lastack -l CORE,CORE -- COMMAND, or taskset",
-            )
-        })
+        let (list, cpus) = self.core_of(allowed)?;
+        let both = allowed.iter().filter(|cpu| cpus.contains(cpu)).count();
+        (both > 1).then(|| one_core(&list))
     }
 
-    /// What a profile needs.
-    pub fn for_profile(&self, profile: &Profile) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        let sides = if profile.device.kind == Kind::Ring { 2 } else { 1 };
+    /// The processors of the core that has the first of these: as the kernel lists them, and one by
+    /// one.
+    fn core_of(&self, processors: &[u32]) -> Option<(String, Vec<u32>)> {
+        let first = processors.first()?;
+        let list =
+            self.read(&format!("sys/devices/system/cpu/cpu{first}/topology/thread_siblings_list"))?;
+        let cpus = cores::parse(&list)?;
+        Some((list, cpus))
+    }
+
+    /// The memory that `sides` sides of a profile want.
+    pub fn memory(&self, profile: &Profile, sides: u64) -> Finding {
         let wanted = profile.buffers.memory_mb(sides);
         let free = hugepages::free_mb_in(&self.root.join("sys/kernel/mm/hugepages"));
-        let remedy =
-            format!("echo {} > /proc/sys/vm/nr_hugepages (as root)", wanted.div_ceil(2) + 64);
-        findings.push(match profile.eal.hugepages {
+        let remedy = hugepages::remedy(wanted);
+        match profile.eal.hugepages {
             Wanted::No => good(format!("{wanted} MB of ordinary pages are enough")),
             _ if free >= wanted => good(format!("{wanted} MB of hugepages are wanted, and free")),
-            Wanted::Auto => {
-                note(format!("{wanted} MB of hugepages are wanted, {free} MB are free"), remedy)
-            }
+            Wanted::Auto => note(
+                format!(
+                    "{wanted} MB of hugepages are wanted, {free} MB are free, so ordinary pages \
+                         are used and figures are worse"
+                ),
+                remedy,
+            ),
             Wanted::Yes => {
                 missing(format!("{wanted} MB of hugepages are needed, {free} MB are free"), remedy)
             }
-        });
-        for need in &profile.device.needs {
-            findings.push(match need.check() {
-                Ok(()) => good("a TAP device may be made"),
-                Err(why) => {
-                    let (what, remedy) = why.split_once(": ").unwrap_or((&why, "see above"));
-                    missing(what, remedy)
-                }
-            });
         }
-        if profile.device.kind == Kind::Probed {
-            let roles = [&profile.server, &profile.client];
-            let mut devices: Vec<&str> =
-                roles.iter().filter_map(|role| role.device.as_deref()).collect();
-            devices.dedup();
-            findings.extend(devices.iter().flat_map(|device| self.pci(device)));
+    }
+
+    /// What a profile needs of the kernel for the devices of these roles; `ours` are the addresses
+    /// that are used on them, if that is known.
+    pub fn for_roles(&self, profile: &Profile, roles: &[&Role], ours: &[Cidr]) -> Vec<Finding> {
+        let Device { kind, mtu, needs, .. } = &profile.device;
+        let mut findings: Vec<Finding> = needs.iter().map(|need| self.need(*need)).collect();
+        let mut devices: Vec<&str> =
+            roles.iter().filter_map(|role| role.device.as_deref()).collect();
+        devices.dedup();
+        for device in devices {
+            if *kind == Kind::Probed {
+                findings.extend(self.pci(device));
+            }
+            let interface = device.split(',').find_map(|part| part.strip_prefix("iface="));
+            for need in needs.iter().filter(|need| **need != Need::Tap) {
+                findings.extend(
+                    interface.iter().flat_map(|name| self.interface(name, *need, *mtu, ours)),
+                );
+            }
         }
         findings
     }
+
+    /// What is wrong with these processors for engines that measure times on them.
+    #[cfg(feature = "dpdk")]
+    pub fn for_engines(&self, processors: &[u32]) -> Vec<Finding> {
+        let shared = self.core_of(processors).filter(|(_, cpus)| {
+            processors.len() > 1 && processors.iter().all(|cpu| cpus.contains(cpu))
+        });
+        let mut findings = vec![self.time_stamp_counter()];
+        findings.extend(shared.map(|(list, _)| one_core(&list)));
+        findings.retain(|finding| finding.level != Level::Good);
+        findings
+    }
+}
+
+fn one_core(list: &str) -> Finding {
+    note(
+        format!("processors {list} share a core: engines on them slow each other down"),
+        "give engines cores of their own: lastack -l CORE,CORE -- COMMAND, or taskset",
+    )
 }
 
 #[cfg(test)]

@@ -24,6 +24,16 @@ pub struct Finding {
     pub remedy: Option<String>,
 }
 
+impl Finding {
+    /// What was seen and what mends it, in one line.
+    pub fn line(&self) -> String {
+        match &self.remedy {
+            Some(remedy) => format!("{}: {remedy}", self.what),
+            None => self.what.clone(),
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let level = match self.level {

@@ -4,21 +4,30 @@ use super::{Finding, Machine, good, missing, note};
 use std::fs;
 use std::path::Path;
 
+/// The address of a device on the PCI bus with its domain, if it is one; what follows a comma is left
+/// out.
+fn address(device: &str) -> Option<String> {
+    let address = device.split(',').next()?;
+    let parts: Vec<&str> = address.split([':', '.']).collect();
+    let hex = |part: &&str| u32::from_str_radix(part, 16).is_ok();
+    match parts.len() {
+        4 if parts.iter().all(hex) => Some(address.to_owned()),
+        3 if parts.iter().all(hex) => Some(format!("0000:{address}")),
+        _ => None,
+    }
+}
+
+/// The device with the whole of its address, as DPDK names its port; as it is if it has none.
+pub fn full(device: &str) -> String {
+    let arguments = device.find(',').map_or("", |comma| &device[comma..]);
+    address(device).map_or_else(|| device.to_owned(), |full| full + arguments)
+}
+
 impl Machine {
     /// A device on the PCI bus, if that is what the name says.
     pub(super) fn pci(&self, device: &str) -> Vec<Finding> {
-        let address = device.split(',').next().unwrap_or(device);
-        let parts: Vec<&str> = address.split([':', '.']).collect();
-        let hex = |part: &&str| u32::from_str_radix(part, 16).is_ok();
-        let full = match parts.len() {
-            4 if parts.iter().all(hex) => address.to_owned(),
-            3 if parts.iter().all(hex) => format!("0000:{address}"),
-            _ => {
-                return vec![note(
-                    format!("{device}: not looked at, it is no PCI address"),
-                    "name a PCI device as 0000:3b:00.0",
-                )];
-            }
+        let Some(full) = address(device) else {
+            return vec![self.no_address(device)];
         };
         let place = self.root.join("sys/bus/pci/devices").join(&full);
         if !place.exists() {
@@ -60,5 +69,24 @@ impl Machine {
             ));
         }
         findings
+    }
+
+    /// A device that is called otherwise: an interface of the kernel by mistake, or what a `--vdev`
+    /// makes.
+    fn no_address(&self, device: &str) -> Finding {
+        let card = fs::read_link(self.root.join("sys/class/net").join(device).join("device")).ok();
+        let card = card.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
+        match card.as_deref().and_then(address) {
+            Some(address) => missing(
+                format!("{device} is what the kernel calls it, its PCI address is needed"),
+                format!(
+                    "name it {address}, after: dpdk-devbind.py -b vfio-pci {address} (as root)"
+                ),
+            ),
+            None => note(
+                format!("{device}: not looked at, it is no PCI address"),
+                "name a PCI device as 0000:3b:00.0",
+            ),
+        }
     }
 }

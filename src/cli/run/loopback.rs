@@ -7,7 +7,7 @@ use super::client::{
 use super::engines::{self, Gauges, OnPort};
 use super::prompt::{Prompt, Script};
 use super::readings::Readings;
-use super::setup::{self, Plug, Setup};
+use super::setup::{self, Plug, Setup, Sides};
 use super::side::SideGauges;
 use super::watch::{Signals, wait_until, watch};
 use crate::app::Tally;
@@ -92,7 +92,7 @@ fn run_workload<W: Workload + Send + 'static, S: App + Send + 'static>(
         let via = client_addresses.iter().find(of_family).map(|cidr| cidr.addr);
         server_config.interface.routes.extend(via.map(|via| Route { to, via }));
     }
-    let setup = Setup::start(profile, eal, &processors, 2)?;
+    let setup = Setup::start(profile, eal, &processors, Sides::Both)?;
     let signals = Signals::catch()?;
     let [client_plug, server_plug] = setup.ring_pair(common.cores, common.burst)?;
     let parts = load_parts(common, load, shape, remote, common.cores.into())?;

@@ -9,12 +9,14 @@
 //! `halt` stops the loop of an lcore. The prompt has a thread of its own, and talks to engines
 //! through their mailboxes.
 
+mod checks;
 mod client;
 mod engines;
 mod listing;
 mod loopback;
 mod outcome;
 mod ports;
+mod probe;
 mod prompt;
 mod readings;
 mod server;
@@ -25,6 +27,8 @@ mod watch;
 
 use super::Failure;
 use super::args::Command;
+
+pub use probe::probe;
 
 /// Carries out a command.
 pub fn run(eal: &[String], command: Command) -> Result<(), Failure> {

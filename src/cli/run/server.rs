@@ -5,7 +5,7 @@ use super::engines::{self, Gauges};
 use super::outcome;
 use super::prompt::{Prompt, Script};
 use super::readings::Readings;
-use super::setup::{self, Setup, Wait};
+use super::setup::{self, Setup, Sides, Wait};
 use super::side::SideGauges;
 use super::watch::{Signals, watch};
 use crate::app::Tally;
@@ -49,7 +49,7 @@ fn serve<A: App + Send + 'static>(
     let port = arguments.port.unwrap_or(arguments.app.port());
     let addresses = engines::addresses(&common.address, &profile.server);
     let config = engines::config(common, &profile, &profile.server, &addresses, None)?;
-    let setup = Setup::start(profile, eal, &setup::server_processor(), 1)?;
+    let setup = Setup::start(profile, eal, &setup::server_processor(), Sides::Server(&addresses))?;
     let signals = Signals::catch()?;
     let plug = setup.device(&setup.profile.server, common.burst, Wait::No)?;
 
