@@ -1,10 +1,10 @@
 //! `doctor`: what this machine lacks, and the command that mends each finding.
 
 use super::Failure;
-use super::cores;
 use super::machine::{Finding, Level, Machine, note};
 use super::offline_args::DoctorArgs;
 use super::profile::{Kind, Profile};
+use super::{cores, eal as options};
 
 /// Runs the command: findings go to the standard output. `eal` are the EAL options that were given.
 pub fn run(eal: &[String], arguments: &DoctorArgs) -> Result<(), Failure> {
@@ -21,7 +21,7 @@ pub fn run(eal: &[String], arguments: &DoctorArgs) -> Result<(), Failure> {
     };
     show("machine", &machine.findings(&cores::allowed()));
     for profile in &profiles {
-        let findings = for_profile(&machine, profile);
+        let findings = for_profile(&machine, profile, options::decides_memory(eal));
         show(&format!("profile {}", profile.name), &findings);
         let count = findings.iter().filter(|finding| finding.level == Level::Missing).count();
         if count > 0 && arguments.profile.is_some() {
@@ -44,9 +44,13 @@ fn show(title: &str, findings: &[Finding]) {
     }
 }
 
-fn for_profile(machine: &Machine, profile: &Profile) -> Vec<Finding> {
+/// What there is to say of a profile; nothing of memory if EAL options decide about that.
+fn for_profile(machine: &Machine, profile: &Profile, memory_decided: bool) -> Vec<Finding> {
     let sides = if profile.device.kind == Kind::Ring { 2 } else { 1 };
-    let mut findings = vec![machine.memory(profile, sides)];
+    let mut findings = Vec::new();
+    if !memory_decided {
+        findings.push(machine.memory(profile, sides));
+    }
     if profile.wants_device() {
         let name = &profile.name;
         findings.extend(machine.for_roles(profile, &[], &[]));

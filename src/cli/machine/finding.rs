@@ -24,6 +24,7 @@ pub struct Finding {
     pub remedy: Option<String>,
 }
 
+#[cfg(feature = "dpdk")]
 impl Finding {
     /// What was seen and what mends it, in one line.
     pub fn line(&self) -> String {

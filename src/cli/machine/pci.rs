@@ -4,6 +4,9 @@ use super::{Finding, Machine, good, missing, note};
 use std::fs;
 use std::path::Path;
 
+/// How the class of a network controller begins.
+const NETWORK: &str = "0x02";
+
 /// The address of a device on the PCI bus with its domain, if it is one; what follows a comma is left
 /// out.
 fn address(device: &str) -> Option<String> {
@@ -36,17 +39,23 @@ impl Machine {
                 "lspci -D lists them; dpdk-devbind.py --status those that DPDK knows",
             )];
         }
+        let class = self.read(&format!("sys/bus/pci/devices/{full}/class"));
+        if let Some(class) = class.filter(|class| !class.starts_with(NETWORK)) {
+            return vec![missing(
+                format!("{full} is no network card: its class is {class}"),
+                "lspci -D | grep -i ethernet lists them",
+            )];
+        }
         let driver = fs::read_link(place.join("driver")).ok();
         let name = driver.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
         let bound = name.as_deref().unwrap_or("none");
         // drivers that DPDK takes a device from, and those that it shares one with
-        const OURS: [&str; 8] = [
+        const OURS: [&str; 7] = [
             "vfio-pci",
             "uio_pci_generic",
             "igb_uio",
             "mlx4_core",
             "mlx5_core",
-            "virtio-pci",
             "mana",
             "hv_netvsc",
         ];

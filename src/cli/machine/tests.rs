@@ -86,6 +86,11 @@ fn a_profile_that_cannot_run() {
     let memory = fake.0.memory(&profile, 1);
     assert!(memory.what.contains("hugepages are needed, 6 MB are free"), "{memory}");
     assert_eq!(memory.level, Level::Missing);
+    let mut may_do_without = profile.clone();
+    may_do_without.eal.hugepages = Wanted::Auto;
+    let memory = fake.0.memory(&may_do_without, 1);
+    assert!(memory.what.contains("ordinary pages are used"), "{memory}");
+    assert_eq!(memory.level, Level::Note);
     let look = || fake.0.for_roles(&profile, &[&profile.server, &profile.client], &[]);
     let findings = look();
     assert_eq!(findings.len(), 1, "the device of both is the same: {findings:?}");
@@ -93,14 +98,20 @@ fn a_profile_that_cannot_run() {
 
     let device = fake.0.root.join("sys/bus/pci/devices/0000:3b:00.0");
     fs::create_dir_all(&device).unwrap();
+    fs::write(device.join("class"), "0x010601\n").unwrap();
+    assert_eq!(told(&look(), "no network card: its class is 0x010601").level, Level::Missing);
+    fs::write(device.join("class"), "0x020000\n").unwrap();
     let bound_to = |driver: &str| {
         let _ = fs::remove_file(device.join("driver"));
         std::os::unix::fs::symlink(format!("../../drivers/{driver}"), device.join("driver"))
             .unwrap();
         look()
     };
-    let finding = told(&bound_to("ixgbe"), "bound to ixgbe");
-    assert!(finding.remedy.unwrap().starts_with("dpdk-devbind.py -b vfio-pci 0000:3b:00.0"));
+    for driver in ["ixgbe", "virtio-pci"] {
+        let finding = told(&bound_to(driver), &format!("bound to {driver}"));
+        assert_eq!(finding.level, Level::Missing);
+        assert!(finding.remedy.unwrap().starts_with("dpdk-devbind.py -b vfio-pci 0000:3b:00.0"));
+    }
     let findings = bound_to("vfio-pci");
     assert_eq!(told(&findings, "bound to vfio-pci").level, Level::Good);
     assert_eq!(told(&findings, "no IOMMU").level, Level::Missing);
