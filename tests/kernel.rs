@@ -1,6 +1,6 @@
-//! The program against the TCP of the Linux kernel, over net_tap. Each test has a network namespace of
-//! its own; the TAP goes with it. Needs root, `ip`, curl, wrk and nc, and one test nginx; without them the
-//! tests say so and check nothing.
+//! The program against the TCP of the Linux kernel, over net_tap, net_af_packet and net_af_xdp. Each test
+//! has a network namespace of its own; its interfaces go with it. Needs root, `ip`, curl, wrk and nc, some
+//! tests ethtool or nginx; without them the tests say so and check nothing.
 
 #[path = "kernel/flood.rs"]
 mod flood;
@@ -13,6 +13,8 @@ mod nginx;
 mod responder;
 #[path = "kernel/stream.rs"]
 mod stream;
+#[path = "kernel/veth.rs"]
+mod veth;
 
 use namespace::{KERNEL_V4, Namespace, turn};
 use serde_json::Value;

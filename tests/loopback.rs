@@ -338,7 +338,8 @@ fn what_cannot_be_run_is_refused_in_one_line() {
     for (arguments, line) in [
         (
             "loopback --profile rope",
-            "--profile rope: no such profile or file: the profiles are ring, tap, memif",
+            "--profile rope: no such profile or file: the profiles are ring, tap, af_packet, \
+             af_xdp, memif, pci",
         ),
         (
             "loopback --profile memif",
@@ -348,7 +349,19 @@ fn what_cannot_be_run_is_refused_in_one_line() {
             "server --cores 2 --profile tap",
             "--cores 2: 1 is expected; a port of profile tap is polled by one engine",
         ),
-        ("server", "--profile is needed: tap, memif, or a file"),
+        ("server", "--profile is needed: tap, af_packet, af_xdp, memif, pci, or a file"),
+        (
+            "client --profile af_packet",
+            "--profile af_packet needs --device with the name of an interface (ip -br link lists them)",
+        ),
+        (
+            "doctor --probe --profile pci",
+            "--profile pci needs --device with the PCI address, such as 0000:3b:00.0 (lspci -D lists \
+             them)",
+        ),
+        ("server --profile tap --device x", "--device x: profile tap takes none, leave it out"),
+        ("loopback --device x", "--device x: profile ring takes none, leave it out"),
+        ("doctor --profile memif --device x", "--device x: profile memif takes none, leave it out"),
         (
             "loopback --address 198.18.0.9/24",
             "--address: loopback takes them in pairs, the client's and then the server's",
@@ -388,7 +401,7 @@ fn the_doctor_looks_at_this_machine() {
     let all = lastack("doctor");
     let shown = String::from_utf8_lossy(&all.stdout).into_owned();
     assert!(all.status.success(), "{shown}");
-    for profile in ["ring", "tap", "memif"] {
+    for profile in ["ring", "tap", "af_packet", "af_xdp", "memif", "pci"] {
         assert!(shown.contains(&format!("profile {profile}\n")), "{shown}");
     }
     assert_eq!(lastack("doctor --profile nothing").status.code(), Some(2));

@@ -103,9 +103,12 @@ pub struct Client {
 /// Options of every command that runs an engine.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// Profile: ring, tap, memif, or a file [default: ring for loopback]
+    /// Profile: ring, tap, af_packet, af_xdp, memif, pci, or a file [default: ring for loopback]
     #[arg(long, value_name = "NAME|FILE")]
     pub profile: Option<String>,
+    /// The device that the profile is to use: an interface (af_packet, af_xdp), a PCI address (pci)
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
     /// Address and prefix of this side, IPv4 or IPv6; repeatable (loopback: the client's, then the server's)
     #[arg(long, value_name = "CIDR")]
     pub address: Vec<Cidr>,

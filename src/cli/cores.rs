@@ -4,7 +4,17 @@ use std::fs;
 
 /// The processors that this process may run on, in order. Never empty.
 pub fn allowed() -> Vec<u32> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    allowed_to("self")
+}
+
+/// Those that the calling thread may run on.
+#[cfg(feature = "dpdk")]
+pub fn of_this_thread() -> Vec<u32> {
+    allowed_to("thread-self")
+}
+
+fn allowed_to(task: &str) -> Vec<u32> {
+    let status = fs::read_to_string(format!("/proc/{task}/status")).unwrap_or_default();
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
     list.and_then(|list| parse(list.trim())).filter(|cpus| !cpus.is_empty()).unwrap_or(vec![0])
 }

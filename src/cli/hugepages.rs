@@ -36,6 +36,11 @@ pub(super) fn free_mb_in(pools: &Path) -> u64 {
     entries.flatten().filter_map(free).sum()
 }
 
+/// The command that reserves enough pages of 2 MB for `wanted_mb`, and for others besides.
+pub(super) fn remedy(wanted_mb: u64) -> String {
+    format!("echo {} > /proc/sys/vm/nr_hugepages (as root)", wanted_mb.div_ceil(2) + 64)
+}
+
 /// EAL options for a run that needs `needed_mb` megabytes while `free_mb` of hugepages are free.
 ///
 /// With hugepages the memory is private to the process and leaves no file behind; without them EAL

@@ -18,6 +18,7 @@ mod files;
 #[cfg(test)]
 mod golden;
 pub mod hugepages;
+mod machine;
 pub mod offline_args;
 mod pages;
 pub mod profile;
@@ -133,7 +134,7 @@ fn execute(request: Request) -> Result<(), Failure> {
         }
         Request::Run(eal, command) => match *command {
             args::Command::Report(arguments) => report::run(&arguments),
-            args::Command::Doctor(arguments) => doctor::run(&arguments),
+            args::Command::Doctor(arguments) => doctor::run(&eal, &arguments),
             args::Command::Man(arguments) => pages::man(&arguments),
             args::Command::Completions(arguments) => pages::completions(&arguments),
             command => run_engines(&eal, command),
@@ -146,11 +147,26 @@ fn run_engines(eal: &[String], command: args::Command) -> Result<(), Failure> {
     run::run(eal, command)
 }
 
+#[cfg(feature = "dpdk")]
+fn probe(eal: &[String], profile: profile::Profile) -> Result<(), Failure> {
+    run::probe(eal, profile)
+}
+
 #[cfg(not(feature = "dpdk"))]
 fn run_engines(_: &[String], _: args::Command) -> Result<(), Failure> {
-    Err(Failure::Run(
+    Err(no_ports())
+}
+
+#[cfg(not(feature = "dpdk"))]
+fn probe(_: &[String], _: profile::Profile) -> Result<(), Failure> {
+    Err(no_ports())
+}
+
+#[cfg(not(feature = "dpdk"))]
+fn no_ports() -> Failure {
+    Failure::Run(
         "built without DPDK, so there are no ports: build with the feature `dpdk`".to_owned(),
-    ))
+    )
 }
 
 #[cfg(test)]

@@ -39,6 +39,12 @@ pub struct DoctorArgs {
     /// The profile that is to run: exit status 1 if it could not [default: all that come with the program]
     #[arg(long, value_name = "NAME|FILE")]
     pub profile: Option<String>,
+    /// The device that a profile is to use, as in a run
+    #[arg(long, value_name = "NAME", requires = "profile")]
+    pub device: Option<String>,
+    /// Open the profile's port as a server would, and say what it can do and does not do
+    #[arg(long, requires = "profile")]
+    pub probe: bool,
 }
 
 /// `man`

@@ -5,18 +5,28 @@
 
 use super::Failure;
 use super::hugepages::Wanted;
+use super::machine::pci;
 use crate::net::address::Cidr;
 use core::net::IpAddr;
 use serde::Deserialize;
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 
 /// The profiles that come with the program.
 const BUILT_IN: &[(&str, &str)] = &[
     ("ring", include_str!("../../dpdk-config/ring.toml")),
     ("tap", include_str!("../../dpdk-config/tap.toml")),
+    ("af_packet", include_str!("../../dpdk-config/af_packet.toml")),
+    ("af_xdp", include_str!("../../dpdk-config/af_xdp.toml")),
     ("memif", include_str!("../../dpdk-config/memif.toml")),
+    ("pci", include_str!("../../dpdk-config/pci.toml")),
 ];
+
+/// Where the device of the command line goes in options of EAL, devices and notes.
+const PLACE: &str = "{device}";
+
+/// Longest name of an interface that the kernel takes, octets.
+const INTERFACE_NAME: usize = 15;
 
 /// A profile.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -65,38 +75,9 @@ pub struct Device {
     /// Let the port verify and fill in checksums where it can.
     #[serde(default = "Device::yes")]
     pub checksum_offload: bool,
-    /// Privileges that making it takes.
+    /// What making it takes of the kernel.
     #[serde(default)]
     pub needs: Vec<Need>,
-}
-
-impl Need {
-    /// Is there what it takes?
-    ///
-    /// # Errors
-    /// What is missing, and what to do about it.
-    pub fn check(self) -> Result<(), String> {
-        match self {
-            Need::Tap => {
-                const CAP_NET_ADMIN: u32 = 12;
-                let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-                let effective = status
-                    .lines()
-                    .find_map(|line| line.strip_prefix("CapEff:"))
-                    .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
-                if effective.is_some_and(|set| set & 1 << CAP_NET_ADMIN == 0) {
-                    return Err("a TAP needs CAP_NET_ADMIN: run as root (sudo)".to_owned());
-                }
-                match File::options().read(true).write(true).open("/dev/net/tun") {
-                    Ok(_) => Ok(()),
-                    Err(error) => Err(format!(
-                        "/dev/net/tun cannot be opened ({error}): modprobe tun, or give the \
-                         container the device"
-                    )),
-                }
-            }
-        }
-    }
 }
 
 impl Device {
@@ -121,12 +102,16 @@ pub enum Kind {
     Probed,
 }
 
-/// A privilege.
+/// What a kind of port takes of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Need {
-    /// CAP_NET_ADMIN and `/dev/net/tun`.
+    /// A TAP: CAP_NET_ADMIN and `/dev/net/tun`.
     Tap,
+    /// An interface of the kernel by AF_PACKET: CAP_NET_RAW and CAP_NET_ADMIN.
+    Packet,
+    /// An interface of the kernel by AF_XDP: CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF.
+    Xdp,
 }
 
 /// Buffers of each side.
@@ -214,6 +199,58 @@ impl Profile {
         Self::parse(&text).map_err(wrong)
     }
 
+    /// Does it want a device of the command line?
+    pub fn wants_device(&self) -> bool {
+        let devices = [&self.server, &self.client].map(|role| role.device.iter());
+        devices.into_iter().flatten().chain(&self.eal.options).any(|text| text.contains(PLACE))
+    }
+
+    /// The profile with the device of the command line in its place.
+    ///
+    /// # Errors
+    /// [`Failure::Arguments`]: it wants one and there is none, or the other way round, or it is not
+    /// what a device is called.
+    pub fn with_device(self, given: Option<&str>) -> Result<Profile, Failure> {
+        let Some(device) = given else {
+            if !self.wants_device() {
+                return Ok(self);
+            }
+            let (what, list) = match self.device.kind {
+                Kind::Probed => ("the PCI address, such as 0000:3b:00.0", "lspci -D"),
+                Kind::Ring | Kind::Vdev => ("the name of an interface", "ip -br link"),
+            };
+            return Err(Failure::Arguments(format!(
+                "--profile {} needs --device with {what} ({list} lists them)",
+                self.name
+            )));
+        };
+        let wrong = |why: String| Err(Failure::Arguments(format!("--device {device}: {why}")));
+        if !self.wants_device() {
+            return wrong(format!("profile {} takes none, leave it out", self.name));
+        }
+        let blank = |c: char| c.is_whitespace() || c.is_control();
+        if device.is_empty() || device.contains(blank) {
+            return wrong("a name without blanks is expected".to_owned());
+        }
+        let vdev = self.device.kind == Kind::Vdev;
+        if vdev && (device.len() > INTERFACE_NAME || device.contains([',', '/'])) {
+            return wrong(format!(
+                "the name of an interface is expected, of at most {INTERFACE_NAME} octets without , and /"
+            ));
+        }
+        let device = if vdev { device.to_owned() } else { pci::full(device) };
+        Ok(self.filled(&device))
+    }
+
+    fn filled(mut self, device: &str) -> Profile {
+        let roles = [&mut self.server, &mut self.client].map(|role| role.device.as_mut());
+        let texts = roles.into_iter().flatten();
+        for text in texts.chain(&mut self.eal.options).chain(&mut self.notes) {
+            *text = text.replace(PLACE, device);
+        }
+        self
+    }
+
     fn parse(text: &str) -> Result<Profile, String> {
         let profile: Profile = toml::from_str(text).map_err(|error| one_line(&error, text))?;
         for (role, side) in [("server", &profile.server), ("client", &profile.client)] {
@@ -266,8 +303,50 @@ mod tests {
         assert_eq!(error.status(), 2);
         assert_eq!(
             error.to_string(),
-            "--profile rign: no such profile or file: the profiles are ring, tap, memif"
+            "--profile rign: no such profile or file: the profiles are ring, tap, af_packet, \
+             af_xdp, memif, pci"
         );
+    }
+
+    #[test]
+    fn a_device_goes_to_its_place() {
+        let with = |profile: &str, device: Option<&str>| {
+            Profile::load(profile).unwrap().with_device(device)
+        };
+        let packet = with("af_packet", Some("eth1")).unwrap();
+        assert_eq!(packet.server.device.as_deref(), Some("net_af_packet0,iface=eth1"));
+        assert_eq!(packet.client.device, packet.server.device);
+        assert!(packet.notes[0].contains("ethtool -K eth1 gro off"), "{:?}", packet.notes);
+        assert!(!packet.wants_device());
+        let pci = with("pci", Some("3b:00.0,txq_inline=64")).unwrap();
+        assert_eq!(pci.eal.options.last().unwrap(), "--allow=0000:3b:00.0,txq_inline=64");
+        assert_eq!(pci.server.device.as_deref(), Some("0000:3b:00.0,txq_inline=64"));
+        assert_eq!(with("tap", None).unwrap(), Profile::load("tap").unwrap());
+
+        for (profile, device, line) in [
+            (
+                "af_xdp",
+                None,
+                "--profile af_xdp needs --device with the name of an interface (ip -br link lists them)",
+            ),
+            (
+                "pci",
+                None,
+                "--profile pci needs --device with the PCI address, such as 0000:3b:00.0 (lspci -D \
+                 lists them)",
+            ),
+            ("tap", Some("eth1"), "--device eth1: profile tap takes none, leave it out"),
+            ("pci", Some("a b"), "--device a b: a name without blanks is expected"),
+            (
+                "af_packet",
+                Some("eth1,qpairs=2"),
+                "--device eth1,qpairs=2: the name of an interface is expected, of at most 15 octets \
+                 without , and /",
+            ),
+        ] {
+            let failure = with(profile, device).unwrap_err();
+            assert_eq!((failure.status(), failure.to_string().as_str()), (2, line));
+        }
     }
 
     #[test]

@@ -18,8 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Whoever polls wants a core for itself, so there is one test at a time. `None`, and a line that
 /// says why, if these tests cannot run here.
 pub fn turn() -> Option<MutexGuard<'static, ()>> {
+    turn_with(&[])
+}
+
+/// The same for a test that wants these programs too.
+pub fn turn_with(programs: &[&str]) -> Option<MutexGuard<'static, ()>> {
     static TURN: Mutex<()> = Mutex::new(());
-    if let Some(reason) = obstacle() {
+    if let Some(reason) = obstacle(programs) {
         eprintln!("skipped: {reason}");
         return None;
     }
@@ -27,7 +32,7 @@ pub fn turn() -> Option<MutexGuard<'static, ()>> {
 }
 
 /// What these tests lack.
-fn obstacle() -> Option<String> {
+fn obstacle(programs: &[&str]) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
     if fs::metadata("/proc/self").is_ok_and(|process| process.uid() != 0) {
         return Some("a TAP and a network namespace need root".to_owned());
@@ -37,8 +42,8 @@ fn obstacle() -> Option<String> {
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let there = |tool: &str| std::env::split_paths(&path).any(|at| at.join(tool).is_file());
-    let tools = ["ip", "ss", "curl", "wrk", "nc"];
-    tools.iter().find(|tool| !there(tool)).map(|tool| format!("{tool} is not installed"))
+    let mut tools = ["ip", "ss", "curl", "wrk", "nc"].iter().chain(programs);
+    tools.find(|tool| !there(tool)).map(|tool| format!("{tool} is not installed"))
 }
 
 /// A process that ends with the value.
@@ -124,25 +129,54 @@ impl Namespace {
 
     /// `lastack` on a TAP, with the kernel's end of it set up.
     pub fn lastack(&self, command: &str, arguments: &[&str]) -> Lastack {
-        let (json, messages) = (self.directory.join("report.json"), self.directory.join("stderr"));
-        let errors = fs::File::create(&messages).expect("a file for messages");
-        let prefix = format!("--file-prefix={}", self.name);
-        let json_path = json.to_str().expect("a path in UTF-8").to_owned();
-        let options = [prefix.as_str(), "--", command, "--profile", "tap", "--json", &json_path];
-        let mut program = self.command(env!("CARGO_BIN_EXE_lastack"), &options);
-        program.args(["--stats-period", "100ms"]).args(arguments).stderr(errors);
-        let lastack = Lastack { process: Running::spawn(&mut program), json, messages };
+        let lastack = self.start(command, &[&["--profile", "tap"], arguments].concat());
         self.wait_for("the TAP", || {
             let show = ["-n", &self.name, "link", "show", "lastack0"];
             let made = Command::new("ip").args(show).output().is_ok_and(|o| o.status.success());
             assert!(made || !lastack.messages().contains("lastack: --"), "{}", lastack.messages());
             made
         });
-        let on = |arguments: &[&str]| self.ip(&[&["-n", &self.name], arguments].concat());
-        on(&["addr", "add", &format!("{KERNEL_V4}/24"), "dev", "lastack0"]);
-        on(&["addr", "add", "2001:db8::1/64", "dev", "lastack0", "nodad"]);
-        on(&["link", "set", "lastack0", "up"]);
+        self.set_up("lastack0", KERNEL_V4, "2001:db8::1");
         lastack
+    }
+
+    /// The option by which EAL takes a folder that goes with the namespace.
+    pub fn file_prefix(&self) -> String {
+        format!("--file-prefix={}", self.name)
+    }
+
+    /// `lastack` in the namespace, with a report.
+    pub fn start(&self, command: &str, arguments: &[&str]) -> Lastack {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed); // there may be two at a time
+        let json = self.directory.join(format!("report-{number}.json"));
+        let messages = self.directory.join(format!("stderr-{number}"));
+        let errors = fs::File::create(&messages).expect("a file for messages");
+        let prefix = self.file_prefix();
+        let json_path = json.to_str().expect("a path in UTF-8").to_owned();
+        let options = [prefix.as_str(), "--", command, "--json", &json_path];
+        let mut program = self.command(env!("CARGO_BIN_EXE_lastack"), &options);
+        program.args(["--stats-period", "100ms"]).args(arguments).stderr(errors);
+        Lastack { process: Running::spawn(&mut program), json, messages }
+    }
+
+    /// A veth pair: `veth0` for us, up and without an address, so that the kernel answers nothing
+    /// there, and `veth1`, which the kernel has. Its checksums have to be in the frames: it leaves
+    /// them out if it may.
+    pub fn veth(&self) {
+        let on = |arguments: &[&str]| self.ip(&[&["-n", &self.name], arguments].concat());
+        on(&["link", "add", "veth0", "type", "veth", "peer", "name", "veth1"]);
+        on(&["link", "set", "veth0", "addrgenmode", "none", "up"]);
+        let ethtool = self.command("ethtool", &["-K", "veth1", "tx", "off"]).output();
+        assert!(ethtool.expect("ethtool starts").status.success());
+    }
+
+    /// Gives one of its interfaces to the kernel, with these addresses.
+    pub fn set_up(&self, interface: &str, ipv4: &str, ipv6: &str) {
+        let on = |arguments: &[&str]| self.ip(&[&["-n", &self.name], arguments].concat());
+        on(&["addr", "add", &format!("{ipv4}/24"), "dev", interface]);
+        on(&["addr", "add", &format!("{ipv6}/64"), "dev", interface, "nodad"]);
+        on(&["link", "set", interface, "up"]);
     }
 }
 
@@ -163,6 +197,12 @@ pub struct Lastack {
 }
 
 impl Lastack {
+    /// Waits for it to end by itself without a report, and returns its exit status and what it told.
+    pub fn refusal(mut self) -> (Option<i32>, String) {
+        let status = self.wait();
+        (status.code(), self.messages())
+    }
+
     /// What it has told so far.
     pub fn messages(&self) -> String {
         fs::read_to_string(&self.messages).unwrap_or_default()
@@ -207,15 +247,19 @@ impl Lastack {
         (report, messages)
     }
 
-    fn outcome(mut self) -> (ExitStatus, Value, String) {
+    fn wait(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
-        let status = loop {
+        loop {
             if let Some(status) = self.process.0.try_wait().expect("a child of ours") {
-                break status;
+                return status;
             }
             assert!(Instant::now() < until, "it does not end: {}", self.messages());
             std::thread::sleep(Duration::from_millis(20));
-        };
+        }
+    }
+
+    fn outcome(mut self) -> (ExitStatus, Value, String) {
+        let status = self.wait();
         let messages = self.messages();
         let text = fs::read(&self.json).unwrap_or_else(|error| panic!("{error}: {messages}"));
         let report = serde_json::from_slice(&text)

@@ -5,7 +5,7 @@ use super::outcome;
 use super::prompt::Script;
 use super::rig::Rig;
 use super::session::{self, Job};
-use super::setup::{self, Plug, Setup, Wait};
+use super::setup::{self, Plug, Setup, Sides, Wait};
 use super::side::SideGauges;
 use super::watch::Signals;
 use crate::app::Tally;
@@ -44,7 +44,7 @@ fn run_workload<W: Workload + Send + 'static>(
     let connections = Some(load.connections);
     let mut config = engines::config(common, &profile, &profile.client, &addresses, connections)?;
     widen(&mut config, load, remote)?;
-    let setup = Setup::start(profile, eal, &setup::client_processor(), 1)?;
+    let setup = Setup::start(profile, eal, &setup::client_processor(), Sides::Client(&addresses))?;
     let signals = Signals::catch()?;
     let plug = setup.device(&setup.profile.client, common.burst, Wait::ForLink)?;
     let parts = load_parts(common, load, shape, remote, 1)?;
@@ -56,16 +56,17 @@ fn run_workload<W: Workload + Send + 'static>(
 /// The profile of a command; `otherwise` if none is named.
 pub fn profile(common: &Common, otherwise: Option<&str>) -> Result<Profile, Failure> {
     let name = common.profile.as_deref().or(otherwise).ok_or_else(|| {
-        Failure::Arguments("--profile is needed: tap, memif, or a file".to_owned())
+        let known: Vec<&str> = Profile::names().filter(|name| *name != "ring").collect();
+        Failure::Arguments(format!("--profile is needed: {}, or a file", known.join(", ")))
     })?;
-    Profile::load(name)
+    Profile::load(name)?.with_device(common.device.as_deref())
 }
 
 /// Commands on a device need one, and have one engine, since flows are not spread over queues.
 pub fn check_device(common: &Common, profile: &Profile) -> Result<(), Failure> {
     if profile.device.kind == Kind::Ring {
         return Err(Failure::Arguments(format!(
-            "--profile {}: rings are for loopback; use tap, memif, or a file",
+            "--profile {}: rings are for loopback; server and client want another profile",
             profile.name
         )));
     }

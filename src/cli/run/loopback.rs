@@ -6,7 +6,7 @@ use super::prompt::Script;
 use super::rig::Rig;
 use super::server::Servers;
 use super::session::{self, Job};
-use super::setup::{self, Setup};
+use super::setup::{self, Setup, Sides};
 use super::watch::Signals;
 use crate::app::Tally;
 use crate::app::chargen::Chargen;
@@ -76,7 +76,7 @@ fn run_workload<W: Workload + Send + 'static, S: App + Send + 'static>(
         let via = client_addresses.iter().find(of_family).map(|cidr| cidr.addr);
         server_config.interface.routes.extend(via.map(|via| Route { to, via }));
     }
-    let setup = Setup::start(profile, eal, &processors, 2)?;
+    let setup = Setup::start(profile, eal, &processors, Sides::Both)?;
     let signals = Signals::catch()?;
     let [client_plug, server_plug] = setup.ring_pair(common.cores, common.burst)?;
     let parts = load_parts(common, load, shape, remote, common.cores.into())?;

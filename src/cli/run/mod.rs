@@ -9,6 +9,7 @@
 //! [`lcores::Switch`] stops the loop of an lcore. The prompt has a thread of its own, which asks the
 //! session for runs at a [`desk::Desk`], and talks to engines through their mailboxes.
 
+mod checks;
 mod client;
 mod desk;
 mod engines;
@@ -17,6 +18,7 @@ mod listing;
 mod loopback;
 mod outcome;
 mod ports;
+mod probe;
 mod prompt;
 mod readings;
 mod results;
@@ -32,6 +34,8 @@ mod watch;
 
 use super::Failure;
 use super::args::Command;
+
+pub use probe::probe;
 
 /// Carries out a command.
 pub fn run(eal: &[String], command: Command) -> Result<(), Failure> {

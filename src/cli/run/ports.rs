@@ -45,29 +45,7 @@ pub fn show<'a>(
                     port.mtu()
                 )
             }
-            PortPart::Info => {
-                let (info, link, granted) = (port.info(), port.link(), port.granted());
-                let rss = info.rss.map_or_else(
-                    || "none".to_owned(),
-                    |rss| format!("table of {}, key of {} octets", rss.table_size, rss.key_size),
-                );
-                writeln!(
-                    out,
-                    "port {id} {name} ({side})\n  driver          {}\n  address         {}\n  \
-                     link            {}, {} Mbit/s, {}\n  MTU             {}, {} at most\n  queue pairs     \
-                     {} at most\n  RSS             {rss}\n  checksums       received {}, sent {}",
-                    info.driver,
-                    crate::wire::MacAddr(port.mac()),
-                    if link.up { "up" } else { "down" },
-                    link.speed_mbps,
-                    if link.full_duplex { "full duplex" } else { "half duplex" },
-                    port.mtu(),
-                    info.max_mtu,
-                    info.max_queues,
-                    if granted.rx_checksum { "by the port" } else { "by us" },
-                    if granted.tx_checksum { "by the port" } else { "by us" },
-                )
-            }
+            PortPart::Info => out.write_str(&info(side, port)),
             PortPart::Stats => {
                 let stats = port.device_stats();
                 writeln!(
@@ -111,6 +89,35 @@ pub fn config_rxtx(side: &SideGauges) -> String {
         by(granted.rx_checksum),
         by(granted.tx_checksum),
         port.mtu(),
+    )
+}
+
+/// What a port is and can do.
+pub fn info(side: &str, port: &EthDev) -> String {
+    let (info, link, granted) = (port.info(), port.link(), port.granted());
+    let rss = info.rss.map_or_else(
+        || "none".to_owned(),
+        |rss| format!("table of {}, key of {} octets", rss.table_size, rss.key_size),
+    );
+    let most = match info.max_mtu {
+        u16::MAX => "no limit".to_owned(),
+        most => format!("{most} at most"),
+    };
+    format!(
+        "port {} {} ({side})\n  driver          {}\n  address         {}\n  \
+         link            {}, {} Mbit/s, {}\n  MTU             {}, {most}\n  queue pairs     \
+         {} at most\n  RSS             {rss}\n  checksums       received {}, sent {}\n",
+        port.port_id(),
+        port.name(),
+        info.driver,
+        crate::wire::MacAddr(port.mac()),
+        if link.up { "up" } else { "down" },
+        link.speed_mbps,
+        if link.full_duplex { "full duplex" } else { "half duplex" },
+        port.mtu(),
+        info.max_queues,
+        if granted.rx_checksum { "by the port" } else { "by us" },
+        if granted.tx_checksum { "by the port" } else { "by us" },
     )
 }
 

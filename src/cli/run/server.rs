@@ -6,7 +6,7 @@ use super::outcome;
 use super::prompt::Script;
 use super::rig::Rig;
 use super::session::{self, Job};
-use super::setup::{self, Plug, Setup, Wait};
+use super::setup::{self, Plug, Setup, Sides, Wait};
 use super::side::SideGauges;
 use super::watch::Signals;
 use crate::app::Tally;
@@ -47,7 +47,7 @@ fn serve<A: App + Send + 'static>(
     let port = arguments.port.unwrap_or(arguments.app.port());
     let addresses = engines::addresses(&common.address, &profile.server);
     let config = engines::config(common, &profile, &profile.server, &addresses, None)?;
-    let setup = Setup::start(profile, eal, &setup::server_processor(), 1)?;
+    let setup = Setup::start(profile, eal, &setup::server_processor(), Sides::Server(&addresses))?;
     let signals = Signals::catch()?;
     let plug = setup.device(&setup.profile.server, common.burst, Wait::No)?;
     let servers = Servers::build(plug, &config, &setup, app, port)?;

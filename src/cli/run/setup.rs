@@ -1,8 +1,11 @@
 //! What a run stands on: EAL, buffers and ports.
 
+use super::checks;
 use crate::cli::args::Common;
+use crate::cli::machine::Machine;
 use crate::cli::profile::{Device, Kind, Profile, Role};
 use crate::cli::{Failure, cores, eal as options, hugepages};
+use crate::net::address::Cidr;
 use crate::port::dpdk::{
     DpdkPort, Eal, EthDev, EthDevConfig, Offloads, Pool, PoolConfig, PortError, RingPair,
     RingPairConfig, Tsc,
@@ -34,36 +37,42 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Starts EAL for engines on these processors, with buffers for `sides` sides.
+    /// Starts EAL for engines on these processors, with buffers for these sides. What the machine
+    /// lacks for it is an error; what figures suffer from is told.
     pub fn start(
         profile: Profile,
         given: &[String],
         processors: &[u32],
-        sides: u64,
+        sides: Sides<'_>,
     ) -> Result<Setup, Failure> {
         let engines = processors.len();
-        for need in &profile.device.needs {
-            need.check()
-                .map_err(|why| Failure::Run(format!("--profile {}: {why}", profile.name)))?;
-        }
+        let machine = Machine::this();
+        let (roles, addresses, count): (&[&Role], &[Cidr], _) = match sides {
+            Sides::Client(addresses) => (&[&profile.client], addresses, 1),
+            Sides::Server(addresses) => (&[&profile.server], addresses, 1),
+            Sides::Both => (&[&profile.client, &profile.server], &[], 2),
+        };
+        let mut findings = machine.for_roles(&profile, roles, addresses);
         let mut ours = profile.eal.options.clone();
         if !options::decides_memory(given) {
-            let needed = profile.buffers.memory_mb(sides);
+            findings.push(machine.memory(&profile, count));
+            let needed = profile.buffers.memory_mb(count);
             ours.extend(hugepages::options(profile.eal.hugepages, needed, hugepages::free_mb()));
         }
+        checks::told(&findings, &profile.name)?;
         if !options::decides_cores(given) {
             ours.push(cores::option(processors));
         }
         let eal = Eal::init(&options::merge(&ours, given)).map_err(Failure::run)?;
-        let lcores = eal.lcores().len();
-        if lcores < engines {
+        let lcores = eal.lcores();
+        if lcores.len() < engines {
             return Err(Failure::Arguments(format!(
-                "--cores: {engines} engines need as many lcores, EAL has {lcores}: name more with -l"
+                "--cores: {engines} engines need as many lcores, EAL has {}: name more with -l",
+                lcores.len()
             )));
         }
-        if !eal.has_hugepages() {
-            eprintln!("lastack: memory is of ordinary pages; with hugepages figures are better");
-        }
+        let run_on = checks::processors(&eal, &lcores[..engines])?;
+        checks::told(&machine.for_engines(&run_on), &profile.name)?;
         for note in &profile.notes {
             eprintln!("lastack: {note}");
         }
@@ -99,16 +108,19 @@ impl Setup {
         let Device { kind, mtu, checksum_offload, .. } = self.profile.device;
         let name = role.device.as_deref().unwrap_or_default();
         let (pool, queue) = (self.pool("buffers")?, self.profile.buffers.queue);
+        let asked = Offloads { rx_checksum: checksum_offload, tx_checksum: checksum_offload };
         let open = || {
             let device = match kind {
                 Kind::Vdev => EthDev::probe(&self.eal, name),
-                Kind::Ring | Kind::Probed => EthDev::by_name(&self.eal, name),
+                Kind::Ring | Kind::Probed => {
+                    EthDev::by_name(&self.eal, name.split(',').next().unwrap_or(name))
+                }
             }?;
             device.start(&EthDevConfig {
                 rx_descriptors: queue,
                 tx_descriptors: queue,
                 mtu: (device.mtu() != mtu).then_some(mtu),
-                offloads: Offloads { rx_checksum: checksum_offload, tx_checksum: checksum_offload },
+                offloads: asked,
                 ..EthDevConfig::new(pool.clone())
             })?;
             Ok(device)
@@ -117,8 +129,22 @@ impl Setup {
             Wait::No => open().map_err(Failure::run)?,
             Wait::ForLink => open_with_peer(open)?,
         };
+        if let Some(line) = checks::refused(device.name(), asked, device.granted()) {
+            eprintln!("lastack: {line}");
+        }
         plug(&device, 1, burst)
     }
+}
+
+/// What a run has a port for, and the addresses that the port is to have.
+#[derive(Clone, Copy, Debug)]
+pub enum Sides<'a> {
+    /// A client.
+    Client(&'a [Cidr]),
+    /// A server.
+    Server(&'a [Cidr]),
+    /// Both, wired to each other.
+    Both,
 }
 
 /// Shall a port be waited for until its other end is there?
@@ -141,18 +167,22 @@ fn open_with_peer(open: impl Fn() -> Result<EthDev, PortError>) -> Result<EthDev
         match open() {
             Ok(device) => break device,
             // From the beginning again: a driver that has failed to start may not be of use.
-            Err(PortError::Device { step: "starting", .. }) if in_time() => {}
-            Err(error) => {
-                return Err(Failure::Run(format!("{error}; is the server running?")));
+            Err(error @ PortError::Device { step: "starting", .. }) => {
+                if !in_time() {
+                    return Err(Failure::Run(format!("{error}; is the server running?")));
+                }
             }
+            Err(error) => return Err(Failure::run(error)),
         }
     };
     while !device.link().up {
         if !in_time() {
-            return Err(Failure::Run(format!(
-                "the link of {} is down: start the server, with the same profile, first",
-                device.name()
-            )));
+            let name = device.name();
+            let remedy = match name.starts_with("net_memif") {
+                true => "start the server, with the same profile, first",
+                false => "see to its other end",
+            };
+            return Err(Failure::Run(format!("the link of {name} is down: {remedy}")));
         }
     }
     Ok(device)

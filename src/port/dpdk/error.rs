@@ -112,6 +112,15 @@ pub enum PortError {
         /// How many there are.
         max: u16,
     },
+    /// A larger MTU than the device can have.
+    MtuTooLarge {
+        /// The device.
+        port: String,
+        /// What was asked for, octets.
+        asked: u16,
+        /// The largest, octets.
+        max: u16,
+    },
     /// A frame of the asked MTU does not fit into a buffer of the pool, octets.
     BufferTooSmall {
         /// Room that a frame needs.
@@ -179,6 +188,9 @@ impl fmt::Display for PortError {
             Self::TooManyQueues { port, asked, max } => {
                 write!(f, "port {port} has {max} queue pairs, not {asked}: use at most {max} cores")
             }
+            Self::MtuTooLarge { port, asked, max } => {
+                write!(f, "port {port} has an MTU of at most {max}, not {asked}: lower the MTU")
+            }
             Self::BufferTooSmall { needed, room } => write!(
                 f,
                 "a frame needs {needed} octets and a buffer has {room}: lower the MTU or give the \
@@ -231,8 +243,8 @@ fn probe_remedy(devargs: &str) -> &'static str {
         "run as root or with CAP_NET_ADMIN (setcap cap_net_admin+ep BINARY), and see that \
          /dev/net/tun exists"
     } else if devargs.contains("net_af_packet") {
-        "run as root or with CAP_NET_RAW (setcap cap_net_raw+ep BINARY), and see that the interface \
-         exists"
+        "run as root or with CAP_NET_RAW and CAP_NET_ADMIN (setcap cap_net_raw,cap_net_admin+ep \
+         BINARY), and see that the interface exists"
     } else if devargs.contains("net_af_xdp") {
         "run as root or with CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF, and see that the interface \
          exists"
@@ -292,6 +304,7 @@ mod tests {
             Box::new(EalError::Failed("why".into())),
             Box::new(LaunchError::Failed(1, -libc::EIO)),
             Box::new(PortError::NoSuchPort("x".into())),
+            Box::new(PortError::MtuTooLarge { port: "p".into(), asked: 9_000, max: 1_500 }),
             Box::new(PortError::Probe { devargs: "net_tap0".into(), detail: "no".into() }),
             Box::new(PortError::Pool { name: "p".into(), code: libc::ENOMEM }),
             Box::new(PortError::Device {

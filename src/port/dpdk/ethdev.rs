@@ -208,6 +208,13 @@ impl EthDev {
             });
         }
         let mtu = config.mtu.unwrap_or_else(|| device.mtu());
+        if mtu > info.max_mtu {
+            return Err(PortError::MtuTooLarge {
+                port: device.name.clone(),
+                asked: mtu,
+                max: info.max_mtu,
+            });
+        }
         let needed = usize::from(mtu) + ETHERNET_HEADER + VLAN_TAG;
         if needed > config.pool.data_room() {
             return Err(PortError::BufferTooSmall { needed, room: config.pool.data_room() });

@@ -13,7 +13,7 @@ pub struct DeviceInfo {
     pub driver: String,
     /// How many queue pairs it can have.
     pub max_queues: u16,
-    /// The largest MTU, octets.
+    /// The largest MTU, octets; `u16::MAX` if there is no limit.
     pub max_mtu: u16,
     /// The longest frame it receives, octets.
     pub max_rx_frame: u32,
@@ -95,7 +95,7 @@ pub(super) fn device_info(raw: &rte_eth_dev_info) -> DeviceInfo {
     DeviceInfo {
         driver,
         max_queues: raw.max_rx_queues.min(raw.max_tx_queues),
-        max_mtu: raw.max_mtu,
+        max_mtu: max_mtu(raw),
         max_rx_frame: raw.max_rx_pktlen,
         rx_offloads: raw.rx_offload_capa,
         tx_offloads: raw.tx_offload_capa,
@@ -105,6 +105,16 @@ pub(super) fn device_info(raw: &rte_eth_dev_info) -> DeviceInfo {
             key_size,
         }),
     }
+}
+
+/// Many drivers say how long a frame may be and leave the MTU at its largest value; DPDK then takes
+/// a header and a frame check sequence off, and so do we.
+fn max_mtu(raw: &rte_eth_dev_info) -> u16 {
+    const HEADER_AND_FCS: u32 = 14 + 4;
+    if raw.max_mtu != u16::MAX || raw.max_rx_pktlen == 0 {
+        return raw.max_mtu;
+    }
+    u16::try_from(raw.max_rx_pktlen.saturating_sub(HEADER_AND_FCS)).unwrap_or(u16::MAX)
 }
 
 impl EthDev {

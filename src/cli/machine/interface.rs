@@ -1,0 +1,143 @@
+//! Interfaces of the kernel: are they there, up, and ours alone?
+
+use super::{Finding, Machine, good, missing, note};
+use crate::cli::profile::Need;
+use crate::net::address::Cidr;
+use core::net::IpAddr;
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
+use nix::net::if_::InterfaceFlags;
+use std::fs;
+use std::path::PathBuf;
+
+/// An interface of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Is it set up?
+    pub up: bool,
+    /// Is there something at its other end?
+    pub carrier: bool,
+    /// Its Ethernet address, in the spelling of /sys.
+    pub mac: Option<String>,
+    /// The addresses that the kernel answers for.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The interfaces of this process's network namespace. (/sys tells those of the namespace in which it
+/// was mounted.)
+pub fn interfaces() -> Vec<Interface> {
+    let mut found: Vec<Interface> = Vec::new();
+    for InterfaceAddress { interface_name: name, flags, address, .. } in
+        getifaddrs().into_iter().flatten()
+    {
+        let at = found.iter().position(|known| known.name == name).unwrap_or_else(|| {
+            let up = flags.contains(InterfaceFlags::IFF_UP);
+            let carrier = flags.contains(InterfaceFlags::IFF_RUNNING);
+            found.push(Interface { name, up, carrier, mac: None, addresses: Vec::new() });
+            found.len() - 1
+        });
+        let Some(address) = address else { continue };
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
+        let v6 = address.as_sockaddr_in6().map(|v6| IpAddr::from(v6.ip()));
+        found[at].addresses.extend(v4.or(v6));
+        let mac = address.as_link_addr().and_then(|link| link.addr());
+        if let Some(octets) = mac {
+            let octets = octets.map(|octet| format!("{octet:02x}"));
+            found[at].mac = Some(octets.join(":"));
+        }
+    }
+    found
+}
+
+impl Machine {
+    /// What there is to say of the interface that a port shall sit on, with these addresses of ours.
+    pub(super) fn interface(
+        &self,
+        name: &str,
+        need: Need,
+        mtu: u16,
+        ours: &[Cidr],
+    ) -> Vec<Finding> {
+        let Some(interface) = self.interfaces.iter().find(|known| known.name == name) else {
+            return vec![missing(
+                format!("there is no interface {name} in this network namespace"),
+                "ip -br link lists those that there are",
+            )];
+        };
+        if !interface.up {
+            return vec![missing(
+                format!("interface {name} is down"),
+                format!("ip link set {name} up (as root)"),
+            )];
+        }
+        let mut findings = vec![if interface.carrier {
+            good(format!("interface {name} is up"))
+        } else {
+            note(
+                format!("interface {name} has no carrier"),
+                "set its other end up (ip link set PEER up), or plug it in",
+            )
+        }];
+        let place = self.place(interface);
+        let read = |place: PathBuf| fs::read_to_string(place.join("mtu")).ok();
+        if let Some(theirs) = place.and_then(read).and_then(|text| text.trim().parse().ok())
+            && mtu > theirs
+        {
+            findings.push(missing(
+                format!("interface {name} has an MTU of {theirs}, the profile wants {mtu}"),
+                format!("ip link set {name} mtu {mtu} (as root), or a lower mtu in the profile"),
+            ));
+        }
+        match need {
+            Need::Packet => findings.extend(self.answered_by_the_kernel(ours)),
+            Need::Xdp => findings.extend(self.taken_from_the_kernel(interface)),
+            Need::Tap => {}
+        }
+        findings
+    }
+
+    /// The kernel sees every frame too; what is addressed to itself it answers.
+    fn answered_by_the_kernel(&self, ours: &[Cidr]) -> Option<Finding> {
+        let both = |interface: &Interface| {
+            let addresses = interface.addresses.iter();
+            let same = addresses.copied().find(|known| ours.iter().any(|cidr| cidr.addr == *known));
+            same.map(|address| (address, interface.name.clone()))
+        };
+        let (address, name) = self.interfaces.iter().find_map(both)?;
+        let length = ours.iter().find(|cidr| cidr.addr == address)?.prefix;
+        Some(note(
+            format!("{address} is the kernel's too: its TCP resets our connections"),
+            format!("ip addr del {address}/{length} dev {name} (as root), or another --address"),
+        ))
+    }
+
+    /// The kernel gets nothing of the queue that we poll, and we get nothing of the others.
+    fn taken_from_the_kernel(&self, interface: &Interface) -> Vec<Finding> {
+        let name = &interface.name;
+        let mut findings = Vec::new();
+        let of_link =
+            |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        if let Some(address) = interface.addresses.iter().find(|address| !of_link(address)) {
+            findings.push(note(
+                format!("the kernel has {address} on {name}, and gets nothing from it meanwhile"),
+                format!("an interface for this alone, or ip addr flush dev {name} (as root)"),
+            ));
+        }
+        if self.place(interface).is_some_and(|place| place.join("queues/rx-1").exists()) {
+            findings.push(note(
+                format!("{name} has several receive queues, and only the first is polled"),
+                format!("ethtool -L {name} combined 1 (as root)"),
+            ));
+        }
+        findings
+    }
+
+    /// Where /sys tells of an interface, if it tells of this one and not of another with its name in
+    /// another network namespace.
+    fn place(&self, interface: &Interface) -> Option<PathBuf> {
+        let place = self.root.join("sys/class/net").join(&interface.name);
+        let mac = fs::read_to_string(place.join("address")).ok()?;
+        (Some(mac.trim()) == interface.mac.as_deref()).then_some(place)
+    }
+}
