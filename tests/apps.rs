@@ -286,6 +286,38 @@ fn streams_over_a_bad_link_lose_nothing() {
     }
 }
 
+/// A rate and a holding time: so many are open as are opened while one is held.
+#[test]
+fn connections_are_held_for_their_time() {
+    for (close, link) in
+        [(CloseBy::Client, LinkConfig::default()), (CloseBy::Reset, LinkConfig::default())]
+    {
+        let config = LoadConfig {
+            connections: 1_000,
+            pace: Some((100.0, Arrival::Fixed)),
+            hold: Some(Duration::from_millis(200)),
+            ..load(close, None)
+        };
+        let Outcome { client, server, .. } = run::<Stream>(link, 1, config, Duration::from_secs(2));
+        assert_eq!(client.opened.get(), 201, "at 0, 10, .. 2,000 ms");
+        // held for 200 ms, after a handshake of 2 ms and before a closing of as much
+        assert!((21..=22).contains(&client.peak.get()), "{}", client.peak.get());
+        let ended = if close == CloseBy::Reset { &client.reset } else { &client.closed };
+        assert_eq!((ended.get(), client.failed.get()), (201, 0));
+        // the last may be reset before the server has it
+        assert!((200..=201).contains(&server.opened.get()), "{}", server.opened.get());
+    }
+    let config = LoadConfig {
+        connections: 5,
+        hold: Some(Duration::from_millis(100)),
+        ..load(CloseBy::Client, None)
+    };
+    let time = Duration::from_secs(2);
+    let Outcome { client, .. } = run::<Stream>(bad_link(), 1, config, time);
+    assert!((40..=105).contains(&client.opened.get()), "{}", client.opened.get());
+    assert_eq!((client.peak.get(), client.closed.get()), (5, client.opened.get()));
+}
+
 #[test]
 fn rr_keeps_its_connections() {
     for pipeline in [1, 8] {

@@ -159,6 +159,39 @@ fn connect_opens_and_holds() {
     assert_eq!(count(&report, "/requests/completed"), 0);
 }
 
+/// A rate and a number of connections together: so many are open as the rate opens in the time that each
+/// is held.
+#[test]
+fn connections_are_held_for_their_time() {
+    let run = "loopback --workload connect --connections 1k --rate 2k --hold 200ms --duration 1200ms \
+               --stats-period 0 --record off";
+    let report = report(run);
+    let opened = count(&report, "/connections/opened");
+    assert!((2_000..=3_000).contains(&opened), "{opened}");
+    assert_eq!(count(&report, "/connections/closed"), opened);
+    let peak = count(&report, "/connections/peak");
+    assert!((380..=1_000).contains(&peak), "{peak}");
+    assert_eq!(count(&report, "/server/connections/closed"), opened);
+    for path in ["/connect/count", "/close/count", "/errors", "/requests/not_started"] {
+        assert_eq!(count(&report, path), 0, "{path}");
+    }
+}
+
+/// When all connections are there, a rate has nothing more to do.
+#[test]
+fn a_rate_of_connections_that_stay_ends_with_the_last() {
+    let run =
+        "loopback --workload connect --connections 500 --rate 5k --duration 1s --stats-period 0";
+    let report = report(run);
+    assert_eq!(count(&report, "/connections/opened"), 500);
+    assert_eq!(count(&report, "/requests/not_started"), 0);
+    assert_eq!(count(&report, "/behind/count"), 500);
+    let overhead = |name| report["overhead"][name].as_f64().unwrap();
+    for figure in ["clock_ns", "record_ns", "idle_turn_ns", "turn_ns"] {
+        assert!((0.5..1e6).contains(&overhead(figure)), "{figure} {}", overhead(figure));
+    }
+}
+
 /// Rates and connections grow from nothing: the first of four quarters does an eighth of a quarter's.
 #[test]
 fn a_ramp_is_climbed() {

@@ -3,7 +3,7 @@
 use super::Failure;
 use super::expect::Criterion;
 use super::offline_args::{CompletionsArgs, DoctorArgs, ManArgs, ReportArgs};
-use super::tcp_args::TcpArgs;
+use super::tcp_args::{Switch, TcpArgs};
 use super::units;
 use crate::app::workload::{Arrival, CloseBy, Direction, Shape, http};
 use crate::net::address::Cidr;
@@ -206,6 +206,13 @@ pub struct LoadArgs {
     /// A field of the request's head (http); repeatable
     #[arg(long, value_name = "NAME: VALUE")]
     pub header: Vec<String>,
+    /// How long a connection is held (connect, stream), so that a rate opens as many as are closed
+    /// [default: to the end]
+    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    pub hold: Option<Duration>,
+    /// Record how long things take; off = only counts and rates [default: on]
+    #[arg(long, value_enum)]
+    pub record: Option<Switch>,
     /// Write the percentile distribution of the service time (open loop: of the latency)
     #[arg(long, value_name = "FILE")]
     pub hgrm: Option<PathBuf>,
@@ -464,6 +471,24 @@ impl LoadArgs {
         if self.workload == Stream && self.rate.is_some() {
             return Err(wrong("--rate: stream sends what gets through; it has no rate"));
         }
+        if !held && self.hold.is_some() {
+            return Err(wrong(format!(
+                "--hold is for --workload connect and stream, not for {name}"
+            )));
+        }
+        if !self.records() {
+            let file = [("--hgrm", &self.hgrm), ("--hlog", &self.hlog)];
+            if let Some((option, _)) = file.iter().find(|(_, file)| file.is_some()) {
+                return Err(wrong(format!(
+                    "{option}: with --record off there are no times to write"
+                )));
+            }
+            if let Some(criterion) = self.expect.iter().find(|expect| expect.needs_times()) {
+                return Err(wrong(format!(
+                    "--expect {criterion}: with --record off there are no times"
+                )));
+            }
+        }
         if self.workload == Http {
             self.request("host")?;
         }
@@ -471,10 +496,16 @@ impl LoadArgs {
             && self.rate.is_none()
         {
             return Err(wrong(format!(
-                "--expect {criterion}: a closed loop has no latency; give --rate, or expect of service"
+                "--expect {criterion}: a closed loop has no {}; give --rate, or expect of service",
+                criterion.first_key()
             )));
         }
         Ok(())
+    }
+
+    /// Are times recorded?
+    pub fn records(&self) -> bool {
+        self.record != Some(Switch::Off)
     }
 
     /// Arrivals in a second and their spacing, if the loop is open.

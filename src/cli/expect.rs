@@ -5,7 +5,7 @@
 
 use super::units;
 use crate::engine::Metrics;
-use crate::measure::report::{Judged, Report, is_time};
+use crate::measure::report::{BEHIND, Judged, KINDS, Report, is_time};
 use crate::port::PortStats;
 use crate::tcp::Counters;
 use core::fmt;
@@ -80,9 +80,19 @@ impl FromStr for Criterion {
 }
 
 impl Criterion {
-    /// Is it about the latency from intended starts, which only an open loop has?
+    /// Is it about intended starts, which only an open loop has?
     pub fn needs_open_loop(&self) -> bool {
-        self.path[0] == "latency"
+        ["latency", BEHIND].contains(&self.first_key())
+    }
+
+    /// Is it about times that are recorded?
+    pub fn needs_times(&self) -> bool {
+        KINDS.contains(&self.first_key()) || self.first_key() == BEHIND
+    }
+
+    /// The first word of the figure's path.
+    pub fn first_key(&self) -> &str {
+        &self.path[0]
     }
 
     /// Does such a run have the figure? A loopback has what engines do for each side, other runs have one

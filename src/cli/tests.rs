@@ -125,6 +125,17 @@ fn other_mistakes() {
         ),
         ("client --direction send", "--direction is for --workload stream, not for crr"),
         ("client --workload rr --path /", "--path is for --workload http, not for rr"),
+        ("client --hold 1s", "--hold is for --workload connect and stream, not for crr"),
+        ("client --record off --hgrm x", "--hgrm: with --record off there are no times to write"),
+        ("client --record off --hlog x", "--hlog: with --record off there are no times to write"),
+        (
+            "client --record off --expect service.p99<1s",
+            "--expect service.p99<1s: with --record off there are no times",
+        ),
+        (
+            "client --expect behind.max<1s",
+            "--expect behind.max<1s: a closed loop has no behind; give --rate, or expect of service",
+        ),
         ("report", "<FILE>... is needed"),
         ("report a.json --kind x", "--kind x: expected latency or service or connect or close"),
         ("client --host x", "--host is for --workload http, not for crr"),

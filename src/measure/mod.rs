@@ -8,6 +8,7 @@ pub mod compare;
 pub mod histogram;
 pub mod hlog;
 pub mod interval;
+pub mod overhead;
 pub mod plot;
 pub mod rate;
 pub mod report;
@@ -17,4 +18,5 @@ pub mod table;
 
 pub use histogram::{Histogram, Summary};
 pub use interval::Interval;
+pub use overhead::Overhead;
 pub use report::Report;

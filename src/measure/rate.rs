@@ -23,6 +23,8 @@ pub struct Totals {
     pub busy_cycles: u64,
     /// Clock cycles in all polls.
     pub total_cycles: u64,
+    /// Polls.
+    pub turns: u64,
 }
 
 impl Totals {
@@ -39,6 +41,7 @@ impl Totals {
             retransmitted,
             busy_cycles,
             total_cycles,
+            turns,
         } = earlier;
         Totals {
             connections: self.connections.saturating_sub(*connections),
@@ -50,6 +53,7 @@ impl Totals {
             retransmitted: self.retransmitted.saturating_sub(*retransmitted),
             busy_cycles: self.busy_cycles.saturating_sub(*busy_cycles),
             total_cycles: self.total_cycles.saturating_sub(*total_cycles),
+            turns: self.turns.saturating_sub(*turns),
         }
     }
 
@@ -66,6 +70,7 @@ impl Totals {
             retransmitted,
             busy_cycles,
             total_cycles,
+            turns,
         } = other;
         Totals {
             connections: self.connections + connections,
@@ -77,6 +82,7 @@ impl Totals {
             retransmitted: self.retransmitted + retransmitted,
             busy_cycles: self.busy_cycles + busy_cycles,
             total_cycles: self.total_cycles + total_cycles,
+            turns: self.turns + turns,
         }
     }
 

@@ -10,6 +10,7 @@
 
 use super::histogram::Summary;
 use super::interval::Interval;
+use super::overhead::Overhead;
 use super::rate::{Totals, per_second, ratio};
 use crate::port::version_of_dpdk;
 use crate::tcp::{SynCookies, TimeWaitPolicy};
@@ -23,9 +24,14 @@ pub const SCHEMA: u32 = 1;
 /// The kinds of time that a result tells, the one that says most first.
 pub const KINDS: [&str; 4] = ["latency", "service", "connect", "close"];
 
+/// What a result calls the times that the client itself came late.
+pub const BEHIND: &str = "behind";
+
 /// Is the figure at this path, such as `latency.p99`, a time in nanoseconds?
 pub fn is_time(path: &str) -> bool {
-    path.split_once('.').is_some_and(|(kind, figure)| KINDS.contains(&kind) && figure != "count")
+    path.split_once('.').is_some_and(|(kind, figure)| {
+        (KINDS.contains(&kind) || kind == BEHIND) && figure != "count"
+    })
 }
 
 /// The result of a run.
@@ -65,6 +71,13 @@ pub struct Report {
     pub connect: Option<Summary>,
     /// Our FIN to the final state.
     pub close: Option<Summary>,
+    /// How late the client itself began what was due while a connection was free for it; `None` unless
+    /// the loop is open. What is late by this is no fault of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<Summary>,
+    /// What measuring cost; `None` of a server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overhead: Option<Overhead>,
     /// Connections that failed, those reset though nobody was asked to reset any, and requests that were
     /// answered with an error.
     #[serde(default)]
@@ -106,6 +119,8 @@ impl Report {
             service: Some(Summary::default()),
             connect: Some(Summary::default()),
             close: Some(Summary::default()),
+            behind: Some(Summary::default()),
+            overhead: Some(Overhead::default()),
             errors: 0,
             expect: Vec::new(),
             intervals: Vec::new(),

@@ -79,6 +79,9 @@ pub struct Measured {
     pub connect: Histogram,
     /// Our FIN to the final state.
     pub close: Histogram,
+    /// Intended start, or when a connection was free for it, to the start: what the client itself came
+    /// late; open loop only.
+    pub behind: Histogram,
 }
 
 impl Measured {
@@ -95,25 +98,27 @@ impl Measured {
 
     /// Forgets all that was recorded.
     pub fn clear(&mut self) {
-        let Measured { latency, service, connect, close } = self;
-        [latency, service, connect, close].into_iter().for_each(Histogram::clear);
+        let Measured { latency, service, connect, close, behind } = self;
+        [latency, service, connect, close, behind].into_iter().for_each(Histogram::clear);
     }
 
     /// Takes away what was recorded `before`, which is a part of it.
     pub fn subtract(&mut self, before: &Measured) {
-        let Measured { latency, service, connect, close } = before;
+        let Measured { latency, service, connect, close, behind } = before;
         self.latency.subtract(latency);
         self.service.subtract(service);
         self.connect.subtract(connect);
         self.close.subtract(close);
+        self.behind.subtract(behind);
     }
 
     /// Adds what another client recorded.
     pub fn merge(&mut self, other: &Measured) {
-        let Measured { latency, service, connect, close } = other;
+        let Measured { latency, service, connect, close, behind } = other;
         self.latency.merge(latency);
         self.service.merge(service);
         self.connect.merge(connect);
         self.close.merge(close);
+        self.behind.merge(behind);
     }
 }

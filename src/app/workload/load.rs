@@ -67,6 +67,10 @@ pub struct LoadConfig {
     pub warmup: Duration,
     /// How long the rate (open loop) or the number of connections (closed loop) grows from nothing.
     pub ramp: Duration,
+    /// How long the workload [`Stream`](super::Stream) holds a connection; `None` = to the end.
+    pub hold: Option<Duration>,
+    /// Are times recorded?
+    pub record: bool,
     /// Seed of the schedule.
     pub seed: u64,
 }
@@ -88,6 +92,8 @@ impl LoadConfig {
             close: CloseBy::Client,
             warmup: Duration::ZERO,
             ramp: Duration::ZERO,
+            hold: None,
+            record: true,
             seed: 0,
         }
     }
@@ -115,6 +121,8 @@ pub struct Load {
     measured: Box<Measured>,
     schedule: Option<Schedule>,
     record_from: Instant,
+    /// The last time that nothing more could be begun, for want of a free connection.
+    free_since: Instant,
     /// When all connections may be there.
     ramp_ends: Instant,
     started: bool,
@@ -135,6 +143,7 @@ impl Load {
             measured: Box::default(),
             schedule: None,
             record_from: Instant::ZERO,
+            free_since: Instant::ZERO,
             ramp_ends: Instant::ZERO,
             started: false,
             drain_until: None,
@@ -215,7 +224,8 @@ impl Load {
     #[cold]
     fn start(&mut self, now: Instant) {
         self.started = true;
-        self.record_from = now + self.config.warmup;
+        self.record_from = if self.config.record { now + self.config.warmup } else { Instant::FAR };
+        self.free_since = now;
         self.schedule = self
             .config
             .pace
@@ -269,12 +279,29 @@ impl Load {
     }
 
     /// Takes the next arrival if it is due and returns its intended start. In a closed loop
-    /// everything is due at once.
+    /// everything is due at once. How late that is through no fault but our own is recorded: from the
+    /// intended start, or from when a connection was free.
     #[inline]
     pub fn next_start(&mut self, now: Instant) -> Option<Instant> {
-        match &mut self.schedule {
-            None => Some(now),
-            Some(schedule) => schedule.take_due(now),
+        let Some(schedule) = &mut self.schedule else { return Some(now) };
+        let intended = schedule.take_due(now)?;
+        if intended >= self.record_from {
+            self.measured.behind.record_ns(now.nanos_since(intended.max(self.free_since)));
+        }
+        Some(intended)
+    }
+
+    /// Nothing can be begun now, for want of a free connection: what waits does not wait for us.
+    #[inline]
+    pub fn blocked(&mut self, now: Instant) {
+        self.free_since = now;
+    }
+
+    /// Passes over the arrivals that are due, since there is nothing for them to do.
+    #[inline]
+    pub fn pass_over(&mut self, now: Instant) {
+        if let Some(schedule) = &mut self.schedule {
+            schedule.take_all_due(now);
         }
     }
 

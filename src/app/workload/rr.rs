@@ -202,7 +202,7 @@ impl<D: Dialogue> Standing<D> {
     /// Begins what the schedule has due.
     fn follow_schedule(&mut self, stack: &mut Stack, now: Instant) {
         for _ in 0..STARTS_PER_POLL {
-            let Some(&number) = self.places.front() else { return };
+            let Some(&number) = self.places.front() else { return self.load.blocked(now) };
             let at = number as usize;
             if !self.seats.has_place(at) {
                 self.places.pop_front();

@@ -7,6 +7,7 @@ use crate::app::tally::Ending;
 use crate::engine::{App, ConnId, Io, Stack};
 use crate::tcp::CloseReason;
 use crate::time::Instant;
+use std::collections::VecDeque;
 
 /// Connections that one poll begins, or closes at the end, at most.
 const CONNECTIONS_PER_POLL: usize = 64;
@@ -57,6 +58,17 @@ struct Flow {
     at: Instant,
 }
 
+impl Flow {
+    /// Closes our direction, or all of it.
+    fn close(&mut self, by: CloseBy, stack: &mut Stack, now: Instant) {
+        (self.step, self.at) = (Step::Closing, now);
+        if let Some(conn) = self.conn {
+            let reset = by == CloseBy::Reset;
+            let _ = if reset { stack.abort(conn) } else { stack.shutdown(conn) };
+        }
+    }
+}
+
 /// The workloads `connect` and `stream`.
 #[derive(Debug)]
 pub struct Stream {
@@ -66,13 +78,21 @@ pub struct Stream {
     under_way: u32,
     /// The next flow to close at the end.
     sweep: usize,
+    /// Until when connections are held, the one that was opened first before the others.
+    held: VecDeque<(Instant, ConnId)>,
 }
 
 impl Stream {
     fn connect(&mut self, stack: &mut Stack, now: Instant) {
+        let open = self.load.tally.open_now.get();
+        if self.load.config.hold.is_none() && open == u64::from(self.load.config.connections) {
+            return self.load.pass_over(now); // all are there, and stay
+        }
         for _ in 0..CONNECTIONS_PER_POLL {
-            let may = self.under_way < UNDER_WAY && self.load.may_connect(now);
-            if !may || self.load.next_start(now).is_none() {
+            if self.under_way >= UNDER_WAY || !self.load.may_connect(now) {
+                return self.load.blocked(now);
+            }
+            if self.load.next_start(now).is_none() {
                 return;
             }
             match self.load.connect(stack, 0) {
@@ -101,10 +121,26 @@ impl Stream {
         }
     }
 
+    /// Closes what has been held for its time, a few each poll.
+    fn close_due(&mut self, now: Instant, stack: &mut Stack) {
+        for _ in 0..CONNECTIONS_PER_POLL {
+            let Some(&(until, conn)) = self.held.front() else { return };
+            if until > now || self.under_way >= UNDER_WAY {
+                return;
+            }
+            self.held.pop_front();
+            let flow = self.flows.of(conn);
+            if flow.step == Step::Open && flow.conn == Some(conn) {
+                self.under_way += 1;
+                flow.close(self.load.config.close, stack, now);
+            }
+        }
+    }
+
     /// Closes what is held, a few each poll: our direction, and the other when the peer has closed it,
     /// so that what is on its way from there is received.
     fn close_some(&mut self, stack: &mut Stack, now: Instant) {
-        let reset = self.load.config.close == CloseBy::Reset;
+        let by = self.load.config.close;
         let flows = self.flows.all();
         for _ in 0..CONNECTIONS_PER_POLL.min(flows.len()) {
             if self.under_way >= UNDER_WAY {
@@ -112,12 +148,9 @@ impl Stream {
             }
             self.sweep = (self.sweep + 1) % flows.len();
             let flow = &mut flows[self.sweep];
-            if flow.step == Step::Open
-                && let Some(conn) = flow.conn
-            {
-                (flow.step, flow.at) = (Step::Closing, now);
+            if flow.step == Step::Open {
                 self.under_way += 1;
-                let _ = if reset { stack.abort(conn) } else { stack.shutdown(conn) };
+                flow.close(by, stack, now);
             }
         }
     }
@@ -141,7 +174,14 @@ impl Stream {
 
 impl Workload for Stream {
     fn new(load: Load, max_connections: u32) -> Self {
-        Stream { load, flows: PerConnection::new(max_connections), under_way: 0, sweep: 0 }
+        let held = load.config.hold.map_or(0, |_| load.config.connections as usize);
+        Stream {
+            load,
+            flows: PerConnection::new(max_connections),
+            under_way: 0,
+            sweep: 0,
+            held: VecDeque::with_capacity(held),
+        }
     }
 
     fn load(&self) -> &Load {
@@ -157,15 +197,23 @@ impl App for Stream {
     fn on_poll(&mut self, stack: &mut Stack) {
         let now = stack.now();
         match self.load.tick(now) {
-            Stage::Running => self.connect(stack, now),
-            Stage::Draining => self.close_some(stack, now),
+            Stage::Running => {
+                self.close_due(now, stack);
+                self.connect(stack, now);
+            }
+            Stage::Draining => {
+                self.held.clear();
+                self.close_some(stack, now);
+            }
             Stage::Overdue => self.abort_all(stack),
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         let tally = &self.load.tally;
-        self.load.next_deadline(tally.open_now.get() < u64::from(self.load.config.connections))
+        let idle = tally.open_now.get() < u64::from(self.load.config.connections);
+        let due = self.held.front().map(|&(until, _)| until);
+        self.load.next_deadline(idle).into_iter().chain(due).min()
     }
 
     fn on_open(&mut self, io: &mut Io<'_>) {
@@ -173,6 +221,9 @@ impl App for Stream {
         self.load.established(flow.at, io.now());
         flow.step = Step::Open;
         self.under_way -= 1;
+        if let Some(hold) = self.load.config.hold {
+            self.held.push_back((io.now() + hold, io.conn()));
+        }
         self.fill(io);
     }
 

@@ -141,6 +141,8 @@ pub fn load_parts(
         close: load.close(),
         warmup: common.warmup,
         ramp: load.ramp,
+        hold: load.hold,
+        record: load.records(),
         seed: index,
     };
     Ok((0..engines).map(part).filter(|part| part.connections > 0).collect())

@@ -9,6 +9,7 @@
 //! [`lcores::Switch`] stops the loop of an lcore. The prompt has a thread of its own, which asks the
 //! session for runs at a [`desk::Desk`], and talks to engines through their mailboxes.
 
+mod calibrate;
 mod checks;
 mod client;
 mod desk;

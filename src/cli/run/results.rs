@@ -12,12 +12,15 @@ use crate::cli::args::{Common, LoadArgs};
 use crate::cli::files::save;
 use crate::cli::profile::Profile;
 use crate::engine::Error;
+use crate::measure::histogram::human_ns;
 use crate::measure::report::{Connections, LoopbackSide, Pacing, Report};
 use crate::measure::{Interval, interval};
 use std::path::Path;
 
 /// A client that was busy for so much of its time was the bottleneck, or near it.
 const SATURATED: f64 = 0.97;
+/// A client that is late by less is not spoken of: ten turns of its loop or so.
+const FELT_NS: u64 = 5_000;
 
 /// What the workloads of all engines measured.
 pub struct Results {
@@ -49,7 +52,7 @@ impl Results {
         window: &Window,
         sides: Vec<LoopbackSide>,
     ) -> Report {
-        let Measured { latency, service, connect, close } = &self.measured;
+        let Measured { latency, service, connect, close, behind } = &self.measured;
         let open = load.rate.is_some();
         let mut report = of_sides(job, profile, window, sides);
         report.requests.not_started = self.not_started;
@@ -61,6 +64,7 @@ impl Results {
             service: Some(service.summary()),
             connect: Some(connect.summary()),
             close: Some(close.summary()),
+            behind: open.then(|| behind.summary()),
             intervals: self.intervals.clone(),
             errors: failed + reset - asked_for + report.requests.refused,
             ..report
@@ -86,12 +90,7 @@ impl Results {
         if let Some(path) = &load.csv {
             save("--csv", path, |out| interval::write_csv(&self.intervals, out))?;
         }
-        let busy = report.client.as_ref().map(|client| &client.side).or(report.side.as_ref());
-        if busy.is_some_and(|side| side.cycles.busy >= SATURATED) {
-            screen.say(
-                "lastack: the client was busy all the time: these may be its own limits, and not the server's",
-            );
-        }
+        remarks(report).iter().for_each(|line| screen.say(&format!("lastack: {line}")));
         let failed = report.connections.failed;
         match self.trouble {
             Some(error) if report.connections.established == 0 => {
@@ -110,6 +109,28 @@ impl Results {
             None => expected,
         }
     }
+}
+
+/// Why the figures may be the client's own, and not the server's.
+fn remarks(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    let client = report.client.as_ref().map(|client| &client.side).or(report.side.as_ref());
+    if client.is_some_and(|side| side.cycles.busy >= SATURATED) {
+        let line =
+            "the client was busy all the time: these may be its own limits, and not the server's";
+        lines.push(line.to_owned());
+    }
+    if let (Some(latency), Some(behind)) = (report.latency, report.behind)
+        && behind.p99 >= FELT_NS
+        && behind.p99 * 2 >= latency.p99
+    {
+        let [behind, latency] = [behind.p99, latency.p99].map(|nanos| human_ns(nanos as f64));
+        lines.push(format!(
+            "the client fell behind its own schedule: of a latency p99 of {latency} the p99 of what it came \
+             late itself is {behind}; its processor had other work, or the rate is too much for it"
+        ));
+    }
+    lines
 }
 
 /// The result of a run as its sides counted it, without times. One side alone stands in the middle of it,
@@ -141,9 +162,48 @@ pub fn of_sides(
         service: None,
         connect: None,
         close: None,
+        behind: None,
+        overhead: None,
         side,
         client,
         server,
         ..Report::blank()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::Summary;
+    use crate::measure::report::Side;
+
+    #[test]
+    fn a_client_that_is_its_own_limit_says_so() {
+        let said = |busy, latency, behind| {
+            let mut side = Side::default();
+            side.cycles.busy = busy;
+            let p99 = |p99| Some(Summary { p99, ..Summary::default() });
+            let report = Report {
+                latency: p99(latency),
+                behind: p99(behind),
+                side: Some(side),
+                ..Report::blank()
+            };
+            let lines = remarks(&report).into_iter();
+            lines.map(|line| line.split(':').next().unwrap_or_default().to_owned()).collect()
+        };
+        let (busy, late) =
+            ("the client was busy all the time", "the client fell behind its own schedule");
+        let nothing: [&str; 0] = [];
+        for (lines, told) in [
+            (said(0.5, 100_000, 10_000), &nothing[..]),
+            (said(0.98, 100_000, 10_000), &[busy]),
+            (said(0.5, 100_000, 60_000), &[late]),
+            (said(1.0, 100_000, 100_000), &[busy, late]),
+            (said(0.5, 4_000, 3_900), &nothing), // a few turns
+        ] {
+            let lines: Vec<String> = lines;
+            assert_eq!(lines, told);
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! Engines outlive runs. Between two of them they go on polling, so that neighbours are answered and
 //! TIME-WAIT runs out, with workloads that have come to their end.
 
+use super::calibrate::calibrate;
 use super::client::Clients;
 use super::engines::{self, OnPort};
 use super::lcores::{Alarm, Switch, join, launch};
@@ -17,6 +18,7 @@ use super::watch::wait_until;
 use crate::app::workload::{Control, DRAIN, Workload};
 use crate::cli::Failure;
 use crate::engine::App;
+use crate::measure::Overhead;
 use crate::measure::report::LoopbackSide;
 use crate::port::Port;
 use crate::port::dpdk::LcoreHandle;
@@ -101,6 +103,24 @@ impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
     /// The server's side.
     fn server(&self) -> Option<&SideGauges> {
         self.sides.last().filter(|_| self.serves)
+    }
+
+    /// What measuring costs the first client, which is at rest, on its lcore; `None` without clients.
+    pub fn calibrate(&mut self) -> Result<Option<Overhead>, Failure> {
+        self.controls.iter().for_each(|control| control.stop());
+        let Engines::AtRest(clients, servers) = &mut self.engines else { return Ok(None) };
+        if clients.is_empty() {
+            return Ok(None);
+        }
+        let place = if self.switches.len() == 1 { 0 } else { servers.len() };
+        let mut runner = clients.remove(0);
+        let work = move || {
+            let overhead = calibrate(&mut runner);
+            (runner, overhead)
+        };
+        let (runner, overhead) = join(launch(&self.setup, place, &Alarm::default(), work)?)?;
+        clients.insert(0, runner);
+        Ok(Some(overhead))
     }
 
     /// Begins a run, and returns what the sides had counted before.

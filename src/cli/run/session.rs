@@ -18,6 +18,7 @@ use crate::app::workload::Workload;
 use crate::cli::Failure;
 use crate::cli::args::{Common, LoadArgs};
 use crate::engine::App;
+use crate::measure::Overhead;
 use core::time::Duration;
 use std::sync::{Arc, Mutex};
 
@@ -62,7 +63,8 @@ pub fn run<W: Workload + Send + 'static, S: App + Send + 'static>(
         board: Arc::clone(&board),
     });
     let mut prompt = Prompt::new(script, desk.clone(), screen.clone(), &rig, steered);
-    let mut session = Session { job, signals, screen, desk, board, stopped: false };
+    let overhead = rig.calibrate()?;
+    let mut session = Session { overhead, job, signals, screen, desk, board, stopped: false };
     let mut next = job.begins_at_once().then(|| job.length());
     if next.is_none() {
         rig.idle()?;
@@ -89,6 +91,8 @@ pub fn run<W: Workload + Send + 'static, S: App + Send + 'static>(
 }
 
 struct Session<'a> {
+    /// What measuring costs.
+    overhead: Option<Overhead>,
     job: &'a Job<'a>,
     signals: &'a Signals,
     screen: Screen,
@@ -140,6 +144,8 @@ impl Session<'_> {
         };
         let results = Results::of(rig.clients(), readings)?;
         let mut report = results.report(self.job, load, profile, &windows[0], sides);
+        let turn_ns = windows[0].turn_ns(rig.setup.clock.hz());
+        report.overhead = self.overhead.map(|overhead| Overhead { turn_ns, ..overhead });
         results.publish(&mut report, common, load, &self.screen)
     }
 

@@ -1,7 +1,7 @@
 //! One side of a run as its counters tell it: the sums over its engines.
 
 use super::engines::Gauges;
-use crate::measure::rate::{Totals, per_second};
+use crate::measure::rate::{Totals, per_second, ratio};
 use crate::measure::report::{
     Bytes, Connections, Cycles, LoopbackSide, Packets, Requests, Side, Syn, TimeLeft, TimeWait,
 };
@@ -34,6 +34,13 @@ pub struct Window {
     pub span: Duration,
 }
 
+impl Window {
+    /// Nanoseconds of a turn of the loop on average.
+    pub fn turn_ns(&self, tsc_hz: u64) -> f64 {
+        ratio(self.totals.total_cycles, self.totals.turns) * 1e9 / tsc_hz as f64
+    }
+}
+
 impl SideGauges {
     /// The sum over its engines.
     pub fn sum(&self, of: impl Fn(&Gauges) -> u64) -> u64 {
@@ -54,6 +61,7 @@ impl SideGauges {
                 retransmitted: metrics.tcp.retrans_segs.get(),
                 busy_cycles: cycles.busy.get(),
                 total_cycles: cycles.total.get(),
+                turns: cycles.polls.get(),
             })
         })
     }

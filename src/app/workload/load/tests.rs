@@ -177,3 +177,36 @@ fn what_has_ended_can_begin_anew() {
     load.begin_anew();
     assert_eq!((load.trouble(), load.tally.peak.get()), (None, 0));
 }
+
+/// What waits for a connection is not late by our fault; what waits for our turn is.
+#[test]
+fn what_the_client_itself_is_late_is_told_apart() {
+    let (mut load, _) = load(Some((1_000.0, Arrival::Fixed)));
+    load.config.warmup = Duration::ZERO;
+    load.tick(at(100));
+    let behind = |load: &Load| load.measured().behind.summary();
+    assert_eq!(load.next_start(at(100)), Some(at(100)));
+    assert_eq!((behind(&load).count, behind(&load).max), (1, 0), "at once");
+    load.blocked(at(130)); // no connection is free from 101 to 130 ms
+    assert_eq!(load.next_start(at(131)), Some(at(101)));
+    assert!(behind(&load).max.abs_diff(1_000_000) < 1_000, "{:?}", behind(&load));
+    while load.next_start(at(132)).is_some() {}
+    let before = behind(&load).count;
+    assert_eq!(load.next_start(at(153)), Some(at(133)), "free, but nobody looked for 21 ms");
+    assert!(behind(&load).max.abs_diff(20_000_000) < 20_000, "{:?}", behind(&load));
+    assert_eq!(behind(&load).count, before + 1);
+}
+
+#[test]
+fn nothing_is_recorded_if_nothing_is_to_be() {
+    let (mut load, _) = load(Some((1_000.0, Arrival::Fixed)));
+    load.config.record = false;
+    load.tick(at(100));
+    load.next_start(at(150));
+    load.established(at(150), at(151));
+    load.answered(at(150), at(150), at(152));
+    load.closed(at(152), at(153));
+    let measured = load.measured();
+    let recorded = measured.by_kind().iter().map(|(_, times)| times.count()).sum::<u64>();
+    assert_eq!((recorded, measured.behind.count(), load.tally.requests.get()), (0, 0, 1));
+}
