@@ -168,4 +168,6 @@ fn without_stalls_all_requests_take_the_same() {
             is_about(time, BASE_NS);
         }
     }
+    let behind = measured.behind.summary();
+    assert_eq!((behind.count, behind.max), (measured.latency.count(), 0), "always in time");
 }

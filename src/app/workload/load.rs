@@ -12,6 +12,7 @@ use crate::time::Instant;
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// How long what is under way may go on after the stop: enough for a few retransmission time-outs
@@ -19,6 +20,12 @@ use std::sync::Arc;
 pub const DRAIN: Duration = Duration::from_secs(10);
 /// How long no connection is tried after one could not even be begun.
 const RETRY: Duration = Duration::from_millis(1);
+
+/// A loop that comes round later than this has been away: the system gave its processor to others, or a
+/// turn took too long.
+const ABSENCE_NS: u64 = 50_000;
+/// Absences that are remembered for what waits.
+const ABSENCES: usize = 64;
 
 /// Who closes a connection first, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +130,10 @@ pub struct Load {
     record_from: Instant,
     /// The last time that nothing more could be begun, for want of a free connection.
     free_since: Instant,
+    /// When the last turn began.
+    last_turn: Instant,
+    /// From when to when the loop was away, as far as something waits that was due before its end.
+    absences: VecDeque<(Instant, Instant)>,
     /// When all connections may be there.
     ramp_ends: Instant,
     started: bool,
@@ -144,6 +155,8 @@ impl Load {
             schedule: None,
             record_from: Instant::ZERO,
             free_since: Instant::ZERO,
+            last_turn: Instant::ZERO,
+            absences: VecDeque::with_capacity(ABSENCES),
             ramp_ends: Instant::ZERO,
             started: false,
             drain_until: None,
@@ -160,6 +173,10 @@ impl Load {
         if !self.started {
             self.start(now);
         }
+        if now.nanos_since(self.last_turn) > ABSENCE_NS {
+            self.was_away(now);
+        }
+        self.last_turn = now;
         if self.control.wanted.load(Ordering::Acquire) {
             self.attend(now);
         }
@@ -225,7 +242,8 @@ impl Load {
     fn start(&mut self, now: Instant) {
         self.started = true;
         self.record_from = if self.config.record { now + self.config.warmup } else { Instant::FAR };
-        self.free_since = now;
+        (self.free_since, self.last_turn) = (now, now);
+        self.absences.clear();
         self.schedule = self
             .config
             .pace
@@ -279,16 +297,40 @@ impl Load {
     }
 
     /// Takes the next arrival if it is due and returns its intended start. In a closed loop
-    /// everything is due at once. How late that is through no fault but our own is recorded: from the
-    /// intended start, or from when a connection was free.
+    /// everything is due at once.
     #[inline]
     pub fn next_start(&mut self, now: Instant) -> Option<Instant> {
         let Some(schedule) = &mut self.schedule else { return Some(now) };
         let intended = schedule.take_due(now)?;
         if intended >= self.record_from {
-            self.measured.behind.record_ns(now.nanos_since(intended.max(self.free_since)));
+            let own = self.own_delay(intended, now);
+            self.measured.behind.record_ns(own);
         }
         Some(intended)
+    }
+
+    /// How long what is begun now waited for us alone: since a connection was free for it, and before
+    /// that, while our loop was away.
+    #[inline]
+    fn own_delay(&self, intended: Instant, now: Instant) -> u64 {
+        let free = now.nanos_since(intended.max(self.free_since));
+        let away = self
+            .absences
+            .iter()
+            .map(|&(from, to)| to.min(self.free_since).nanos_since(from.max(intended)));
+        free + away.sum::<u64>()
+    }
+
+    /// Notes that the loop has been away until now. Those absences are forgotten that nothing waits for.
+    #[cold]
+    fn was_away(&mut self, now: Instant) {
+        let Some(schedule) = &self.schedule else { return };
+        while self.absences.len() == ABSENCES
+            || self.absences.front().is_some_and(|&(_, to)| to <= schedule.next())
+        {
+            self.absences.pop_front();
+        }
+        self.absences.push_back((self.last_turn, now));
     }
 
     /// Nothing can be begun now, for want of a free connection: what waits does not wait for us.

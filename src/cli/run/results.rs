@@ -120,14 +120,16 @@ fn remarks(report: &Report) -> Vec<String> {
             "the client was busy all the time: these may be its own limits, and not the server's";
         lines.push(line.to_owned());
     }
-    if let (Some(latency), Some(behind)) = (report.latency, report.behind)
+    // connections that are held have no requests, and so no latency
+    let latency = report.latency.filter(|latency| latency.count > 0).or(report.connect);
+    if let (Some(latency), Some(behind)) = (latency, report.behind)
         && behind.p99 >= FELT_NS
         && behind.p99 * 2 >= latency.p99
     {
-        let [behind, latency] = [behind.p99, latency.p99].map(|nanos| human_ns(nanos as f64));
+        let late = human_ns(behind.p99 as f64);
         lines.push(format!(
-            "the client fell behind its own schedule: of a latency p99 of {latency} the p99 of what it came \
-             late itself is {behind}; its processor had other work, or the rate is too much for it"
+            "the client fell behind its own schedule: it came late itself by {late} (p99), which is its part \
+             of the latency, and not the server's; its processor had other work, or the rate is too much for it"
         ));
     }
     lines
@@ -182,7 +184,7 @@ mod tests {
         let said = |busy, latency, behind| {
             let mut side = Side::default();
             side.cycles.busy = busy;
-            let p99 = |p99| Some(Summary { p99, ..Summary::default() });
+            let p99 = |p99| Some(Summary { count: 1, p99, ..Summary::default() });
             let report = Report {
                 latency: p99(latency),
                 behind: p99(behind),

@@ -197,6 +197,34 @@ fn what_the_client_itself_is_late_is_told_apart() {
     assert_eq!(behind(&load).count, before + 1);
 }
 
+/// While the loop was away for 30 ms all wait for it: those for which no connection was free afterwards,
+/// too, until the end of its absence.
+#[test]
+fn what_an_absence_has_piled_up_is_the_clients_own() {
+    let (mut load, _) = load(Some((1_000.0, Arrival::Fixed)));
+    load.config.warmup = Duration::ZERO;
+    for ms in 0..100 {
+        load.tick(at(ms));
+        while load.next_start(at(ms)).is_some() {}
+    }
+    load.tick(at(130));
+    assert_eq!(load.next_start(at(130)), Some(at(100)), "one connection is free");
+    load.blocked(at(130));
+    load.tick(at(200)); // the server keeps it for 70 ms, in which the loop comes round each millisecond
+    load.absences.pop_back();
+    let own = |intended, now| load.own_delay(at(intended), at(now)) / 1_000_000;
+    assert_eq!(own(101, 130), 29, "of the absence alone, as nothing is free");
+    let before = load.measured().behind.summary();
+    assert!(before.max.abs_diff(30_000_000) < 30_000, "{before:?}");
+    load.blocked(at(199));
+    assert_eq!(load.next_start(at(200)), Some(at(101)));
+    let own = |intended| load.own_delay(at(intended), at(200)) / 1_000_000;
+    assert_eq!([own(101), own(115), own(130), own(150), own(200)], [30, 16, 1, 1, 0]);
+    while load.next_start(at(200)).is_some() {}
+    load.tick(at(260));
+    assert_eq!(load.absences.len(), 1, "nothing waits for the first any more");
+}
+
 #[test]
 fn nothing_is_recorded_if_nothing_is_to_be() {
     let (mut load, _) = load(Some((1_000.0, Arrival::Fixed)));
