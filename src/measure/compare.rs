@@ -2,7 +2,7 @@
 
 use super::histogram::human_ns;
 use super::rate::human;
-use super::report::KINDS;
+use super::report::{BEHIND, KINDS};
 use super::run::Run;
 use core::fmt::Write as _;
 use std::io::{self, Write};
@@ -41,7 +41,7 @@ fn figures(runs: &[Run]) -> Vec<Figure> {
     add("received", Unit::Bits, &report(|r| r.bytes.received_per_s * 8.0));
     add("errors", Unit::Number, &report(|r| r.errors as f64));
     add("not started", Unit::Number, &report(|r| r.requests.not_started as f64));
-    for kind in KINDS {
+    for kind in KINDS.into_iter().chain([BEHIND]) {
         let of = |pick: fn(&super::Summary) -> f64| {
             move |run: &Run| run.summary(kind).filter(|s| s.count > 0).as_ref().map(pick)
         };

@@ -132,14 +132,15 @@ impl Report {
 }
 
 impl Report {
-    /// Its times by [kind](KINDS).
-    pub fn times(&self) -> [(&'static str, Option<Summary>); 4] {
+    /// Its times by [kind](KINDS), and what the client came late itself.
+    pub fn times(&self) -> [(&'static str, Option<Summary>); 5] {
         let [latency, service, connect, close] = KINDS;
         [
             (latency, self.latency),
             (service, self.service),
             (connect, self.connect),
             (close, self.close),
+            (BEHIND, self.behind),
         ]
     }
 

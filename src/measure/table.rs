@@ -4,8 +4,8 @@ use super::histogram::{Summary, human_ns};
 use super::interval::Interval;
 use super::rate::{Totals, human, per_second};
 use super::report::{
-    BEHIND, Bytes, Connections, Cycles, Judged, LoopbackSide, Pacing, Packets, Report, Requests,
-    Side, Syn, TimeLeft, TimeWait, is_time,
+    Bytes, Connections, Cycles, Judged, LoopbackSide, Pacing, Packets, Report, Requests, Side, Syn,
+    TimeLeft, TimeWait, is_time,
 };
 use crate::tcp::TimeWaitPolicy;
 use core::fmt::Write;
@@ -125,8 +125,7 @@ fn row(out: &mut String, name: &str, text: &str) {
 
 /// The latency table, with a row for each histogram that has anything in it.
 fn latencies(out: &mut String, report: &Report) {
-    let times = report.times().into_iter().chain([(BEHIND, report.behind)]);
-    let times = times.filter_map(|(kind, of)| of.map(|of| (kind, of)));
+    let times = report.times().into_iter().filter_map(|(kind, of)| of.map(|of| (kind, of)));
     let table = self::times(&times.collect::<Vec<_>>());
     out.push_str(&table);
     if !table.is_empty() && report.pacing == Pacing::Closed && !is_held(report) {
