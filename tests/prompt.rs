@@ -214,7 +214,7 @@ fn a_start_is_longer_than_the_warm_up() {
     let output = told("loopback --workload rr --warmup 1s -i", "start 1s\nquit\n");
     let messages = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && output.stdout.is_empty(), "{messages}");
-    assert!(messages.contains("lastack: start: a time longer than --warmup is expected"));
+    assert!(messages.contains("lastack: start 1s: a time longer than --warmup 1s is expected"));
 }
 
 /// On a terminal a bar shows how far the run is; where messages are piped there is none.

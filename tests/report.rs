@@ -144,15 +144,97 @@ fn what_is_no_result_is_told_in_one_line() {
     let json = folder.file("run.json");
     std::fs::write(&json, "{\"schema\": 1}").unwrap();
     let none = folder.file("none.json");
-    for (arguments, status, line) in [
-        (format!("report {none}"), 2, "cannot be read"),
-        (format!("report {text}"), 2, "a result of --json, a log of --hlog or a distribution"),
-        (format!("report {json}"), 2, "it is no result of --json: missing field"),
+    for (arguments, line) in [
+        (
+            format!("report {none}"),
+            format!("{none}: cannot be read: No such file or directory (os error 2)"),
+        ),
+        (
+            format!("report {text}"),
+            format!(
+                "{text}: a result of --json, a log of --hlog or a distribution of --hgrm is expected"
+            ),
+        ),
+        (
+            format!("report {json}"),
+            format!(
+                "{json}: it is no result of --json: missing field `version` at line 1 column 13"
+            ),
+        ),
     ] {
         let output = lastack(&arguments);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(status), "{arguments}: {told}");
-        assert!(told.contains(line) && told.lines().count() == 1, "{arguments}: {told}");
-        assert!(output.stdout.is_empty());
+        is_refusal(&output, &line);
     }
+}
+
+#[track_caller]
+fn is_refusal(output: &Output, line: &str) {
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(told, format!("lastack: {line}\n"));
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(output.stdout.is_empty());
+}
+
+/// If one of the files cannot be made, none is, and those that are read stay.
+#[test]
+fn nothing_is_written_if_anything_is_wrong() {
+    let folder = Folder::new("refused");
+    let text = serde_json::to_string(&lastack::measure::Report::blank()).unwrap();
+    let [one, two] = ["one", "two"].map(|name| {
+        let file = folder.file(&format!("{name}.json"));
+        std::fs::write(&file, &text).unwrap();
+        file
+    });
+    let [svg, png, csv, hgrm] =
+        ["all.svg", "all.png", "all.csv", "all.hgrm"].map(|name| folder.file(name));
+    let gone = folder.file("none/all");
+    let not_there = "cannot be written: No such file or directory (os error 2)";
+    let all = format!("report {one} {two} --csv {csv}");
+    let twice = "--csv names the same file, another is expected";
+    for (arguments, line) in [
+        (
+            format!("{all} --svg {svg} --hgrm {hgrm}"),
+            format!("--hgrm {hgrm}: one run is expected; --merge makes one of several"),
+        ),
+        (
+            format!("report {one} --csv {csv} --hgrm {hgrm} --kind connect"),
+            format!("--hgrm {hgrm}: one has no log (--hlog) of its connect"),
+        ),
+        (
+            format!("{all} --merge"),
+            "one: percentiles cannot be added; the log of --hlog is needed to merge".to_owned(),
+        ),
+        (
+            format!("{all} --svg {svg} --png {svg}"),
+            format!("--png {svg}: a name that ends with .png is expected"),
+        ),
+        (
+            format!("{all} --svg {png}"),
+            format!("--svg {png}: a name that ends with .svg is expected"),
+        ),
+        (format!("{all} --svg {gone}.svg"), format!("--svg {gone}.svg: {not_there}")),
+        (format!("{all} --png {gone}.png"), format!("--png {gone}.png: {not_there}")),
+        (format!("{all} --hgrm {gone}"), format!("--hgrm {gone}: {not_there}")),
+        (format!("{all} --hgrm {csv}"), format!("--hgrm {csv}: {twice}")),
+        (
+            format!("report {one} {two} --csv {two}"),
+            format!("--csv {two}: this file is read, another is expected"),
+        ),
+        (format!("{all} --svg -"), "--svg -: the name of a file is expected".to_owned()),
+        (format!("{all} {one}"), format!("{one}: given twice, once is expected")),
+        (
+            format!("{all} {gone}"),
+            format!("{gone}: cannot be read: No such file or directory (os error 2)"),
+        ),
+    ] {
+        is_refusal(&lastack(&arguments), &line);
+        for file in [&svg, &png, &csv, &hgrm] {
+            assert!(!Path::new(file).exists(), "{arguments}: {file}");
+        }
+        assert_eq!(std::fs::read_to_string(&two).unwrap(), text, "{arguments}");
+    }
+    let output = lastack(&format!("{all} --svg {svg}"));
+    let told = String::from_utf8_lossy(&output.stderr);
+    let last = format!("lastack: --svg {svg}: there is no service and no rate over time to draw");
+    assert_eq!((output.status.code(), told.lines().last()), (Some(1), Some(last.as_str())));
 }

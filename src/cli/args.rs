@@ -6,7 +6,7 @@ use super::offline_args::{CompletionsArgs, DoctorArgs, ManArgs, ReportArgs};
 use super::tcp_args::{Switch, TcpArgs};
 use super::units;
 use crate::app::workload::{Arrival, CloseBy, Direction, Shape, http};
-use crate::net::address::Cidr;
+use crate::net::address::{Cidr, is_host};
 use crate::wire::MacAddr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use core::net::{IpAddr, SocketAddr};
@@ -373,7 +373,12 @@ fn ip(text: &str) -> Result<IpAddr, String> {
 
 fn socket(text: &str) -> Result<SocketAddr, String> {
     let good = text.parse().ok().filter(|socket: &SocketAddr| socket.port() != 0);
-    good.ok_or_else(|| "ADDR:PORT is expected, as in 198.18.0.2:80 or [2001:db8::2]:80".to_owned())
+    let good =
+        good.ok_or("ADDR:PORT is expected, as in 198.18.0.2:80 or [2001:db8::2]:80".to_owned())?;
+    if is_host(good.ip()) {
+        return Ok(good);
+    }
+    Err("the address of one host on a network is expected, as in 198.18.0.2:80".to_owned())
 }
 
 impl Command {
@@ -415,10 +420,21 @@ impl Common {
             ));
         }
         if duration == Some(Duration::ZERO) {
-            return Err(wrong("--duration 0: a time above zero is expected"));
+            return Err(wrong("--duration 0s: a time above zero is expected"));
         }
-        if duration.is_some_and(|duration| duration <= self.warmup) {
-            return Err(wrong("--warmup: a time shorter than --duration is expected"));
+        if let Some(duration) = duration.filter(|duration| *duration <= self.warmup) {
+            let warmup = self.warmup;
+            return Err(wrong(format!(
+                "--warmup {warmup:?}: a time shorter than --duration {duration:?} is expected"
+            )));
+        }
+        for family in [IpAddr::is_ipv4, IpAddr::is_ipv6] {
+            let mut given = self.gateway.iter().filter(|gateway| family(gateway));
+            if let (Some(first), Some(second)) = (given.next(), given.next()) {
+                return Err(wrong(format!(
+                    "--gateway {second}: one for IPv4 and one for IPv6 is expected, {first} is given too"
+                )));
+            }
         }
         Ok(())
     }
@@ -438,13 +454,18 @@ impl LoadArgs {
     fn check(&self) -> Result<(), Failure> {
         use Workload::{Connect, Crr, Http, Stream};
         let name = self.workload.name();
-        if self.workload == Crr && self.requests_per_connection.is_some_and(|many| many != 1) {
-            return Err(wrong(
-                "--requests-per-connection: crr makes 1 on each connection; use --workload rr",
-            ));
+        let pipeline = self.pipeline;
+        if let Some(many) = self.requests_per_connection.filter(|many| *many != 1)
+            && self.workload == Crr
+        {
+            return Err(wrong(format!(
+                "--requests-per-connection {many}: crr makes 1 on each connection; use --workload rr"
+            )));
         }
-        if self.workload == Crr && self.pipeline != 1 {
-            return Err(wrong("--pipeline: crr has 1 request under way; use --workload rr"));
+        if self.workload == Crr && pipeline != 1 {
+            return Err(wrong(format!(
+                "--pipeline {pipeline}: crr has 1 request under way; use --workload rr"
+            )));
         }
         let held = matches!(self.workload, Connect | Stream);
         if held && (self.pipeline != 1 || self.requests_per_connection.is_some()) {
@@ -468,8 +489,12 @@ impl LoadArgs {
                 return Err(wrong(format!("{option} is for --workload {of}, not for {name}")));
             }
         }
-        if self.workload == Stream && self.rate.is_some() {
-            return Err(wrong("--rate: stream sends what gets through; it has no rate"));
+        if self.workload == Stream
+            && let Some(rate) = self.rate
+        {
+            return Err(wrong(format!(
+                "--rate {rate}: stream sends what gets through; leave it out, or use another workload"
+            )));
         }
         if !held && self.hold.is_some() {
             return Err(wrong(format!(
@@ -553,6 +578,7 @@ impl LoadArgs {
         let (host, path) = (self.host.as_deref().unwrap_or(host), self.path.as_deref());
         http::Request::get(host, path.unwrap_or("/"), &self.header).map_err(|error| {
             let option = match error {
+                http::BadRequest::Host(_) => "--host",
                 http::BadRequest::Path(_) => "--path",
                 http::BadRequest::Field(_) => "--header",
             };

@@ -59,6 +59,19 @@ pub fn split(mut arguments: Vec<String>) -> (Vec<String>, Vec<String>) {
     }
 }
 
+/// Are these options that can be told apart? Everything else EAL says itself.
+///
+/// # Errors
+/// The last of them wants a value and has none.
+pub fn check(arguments: &[String]) -> Result<(), String> {
+    match options(arguments).last() {
+        Some(EalOption { name, words }) if words[..] == [name.as_str()] && takes_value(name) => {
+            Err(format!("{name}: a value is expected after it, before `--`"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// One option with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct EalOption {
@@ -101,12 +114,17 @@ fn options(arguments: &[String]) -> Vec<EalOption> {
     while let Some(word) = words.next() {
         let name = name_of(word);
         let mut option = EalOption { name: name.to_owned(), words: vec![word.clone()] };
-        if name == word && WITH_VALUE.contains(&name) {
+        if name == word && takes_value(name) {
             option.words.extend(words.next().cloned());
         }
         options.push(option);
     }
     options
+}
+
+/// Is the value of this option, unless it is joined to it, the next argument?
+fn takes_value(name: &str) -> bool {
+    WITH_VALUE.contains(&name)
 }
 
 /// `--lcores` of `--lcores=0-1`, `-l` of `-l0-1`.
@@ -141,6 +159,18 @@ mod tests {
             ("loopback -- x", "", "loopback -- x"),
         ] {
             assert_eq!(split(words(line)), (words(eal), words(rest)), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_option_without_its_value_is_told() {
+        for line in ["-l", "--no-huge --vdev", "-l 0 --file-prefix"] {
+            let last = line.split(' ').next_back().unwrap();
+            let told = format!("{last}: a value is expected after it, before `--`");
+            assert_eq!(check(&words(line)), Err(told));
+        }
+        for line in ["", "-l 0", "-l0", "--vdev=net_null0", "--no-huge", "--file-prefix -l"] {
+            assert_eq!(check(&words(line)), Ok(()), "{line}");
         }
     }
 

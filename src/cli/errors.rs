@@ -7,6 +7,14 @@ use std::error::Error;
 /// The commands, but for those that write pages.
 const COMMANDS: &str = "loopback, server, client, report or doctor";
 
+/// Options that others want beside them, and those others.
+const WANTED_BY: [(&str, &str); 4] = [
+    ("--rate", "--arrival"),
+    ("--interactive", "--auto-start"),
+    ("--cmdline-file", "--cmdline-strict"),
+    ("--profile", "--device and --probe"),
+];
+
 /// The line for an error of the parser.
 pub fn line(error: &clap::Error) -> String {
     let option = strings(error, ContextKind::InvalidArg)
@@ -26,6 +34,12 @@ pub fn line(error: &clap::Error) -> String {
                 format!("{option} {given}: expected {}", allowed.join(" or "))
             }
         }
+        (ErrorKind::UnknownArgument, Some(word), _) if !word.starts_with('-') => {
+            format!("{word}: an option is expected here, such as --help, which lists them")
+        }
+        (ErrorKind::TooManyValues, Some(option), Some(value)) => {
+            format!("{option} {value}: no value is expected")
+        }
         (ErrorKind::UnknownArgument, Some(option), _) => {
             let similar = strings(error, ContextKind::SuggestedArg).unwrap_or_default();
             let hint = match similar.first() {
@@ -43,7 +57,10 @@ pub fn line(error: &clap::Error) -> String {
             ..,
         ) => format!("a command is expected: {COMMANDS} (see `lastack --help`)"),
         (ErrorKind::MissingRequiredArgument, Some(option), _) => {
-            format!("{option} is needed")
+            match WANTED_BY.iter().find(|(wanted, _)| *wanted == option) {
+                Some((_, by)) => format!("{option} is needed beside {by}"),
+                None => format!("{option} is needed"),
+            }
         }
         (ErrorKind::ArgumentConflict, Some(option), _) => {
             let other = strings(error, ContextKind::PriorArg).unwrap_or_default();

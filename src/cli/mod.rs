@@ -32,7 +32,7 @@ mod version;
 
 use args::Cli;
 use clap::Parser;
-use core::fmt;
+use core::fmt::{self, Write};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -79,9 +79,13 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
+    /// One line, whatever stood in what was given.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Failure::Arguments(line) | Failure::Run(line) | Failure::Expected(line)) = self;
-        f.write_str(line)
+        line.chars().try_for_each(|c| match c {
+            c if c.is_control() => write!(f, "{}", c.escape_default()),
+            c => f.write_char(c),
+        })
     }
 }
 
@@ -110,11 +114,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// # Errors
 /// [`Failure::Arguments`], with a line that names the option, what was given and what is allowed.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, Failure> {
-    let arguments: Option<Vec<String>> =
-        arguments.into_iter().skip(1).map(|argument| argument.into_string().ok()).collect();
-    let arguments = arguments
-        .ok_or_else(|| Failure::Arguments("arguments are expected to be UTF-8".to_owned()))?;
+    let arguments = arguments.into_iter().skip(1).map(OsString::into_string);
+    let arguments = arguments.collect::<Result<_, _>>().map_err(|argument| {
+        Failure::Arguments(format!("{}: UTF-8 is expected", argument.to_string_lossy()))
+    })?;
     let (eal, rest) = eal::split(arguments);
+    eal::check(&eal).map_err(Failure::Arguments)?;
     let program = core::iter::once("lastack".to_owned());
     match Cli::try_parse_from(program.chain(rest)) {
         Ok(cli) => {

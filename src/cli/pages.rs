@@ -15,7 +15,7 @@ fn command() -> Command {
 pub fn man(arguments: &ManArgs) -> Result<(), Failure> {
     match &arguments.dir {
         Some(dir) => clap_mangen::generate_to(command(), dir).map_err(|error| {
-            Failure::Run(format!("--dir {}: cannot be written: {error}", dir.display()))
+            Failure::Arguments(format!("--dir {}: cannot be written: {error}", dir.display()))
         }),
         None => {
             let mut page = Vec::new();

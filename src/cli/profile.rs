@@ -195,7 +195,8 @@ impl Profile {
                 known.join(", ")
             )));
         }
-        let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let text =
+            fs::read_to_string(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
         Self::parse(&text).map_err(wrong)
     }
 
@@ -251,15 +252,24 @@ impl Profile {
         self
     }
 
-    fn parse(text: &str) -> Result<Profile, String> {
+    pub(super) fn parse(text: &str) -> Result<Profile, String> {
         let profile: Profile = toml::from_str(text).map_err(|error| one_line(&error, text))?;
         for (role, side) in [("server", &profile.server), ("client", &profile.client)] {
             if profile.device.kind != Kind::Ring && side.device.is_none() {
                 return Err(format!("[{role}] needs a device"));
             }
+            if side.addresses.is_empty() {
+                return Err(format!("[{role}] addresses: one is expected at least"));
+            }
         }
-        if !profile.buffers.queue.is_power_of_two() {
-            return Err("[buffers] queue: a power of two is expected".to_owned());
+        let Buffers { count, queue, .. } = profile.buffers;
+        if !queue.is_power_of_two() {
+            return Err(format!("[buffers] queue = {queue}: a power of two is expected"));
+        }
+        if count < queue.into() {
+            return Err(format!(
+                "[buffers] count = {count}: as many as queue, {queue}, are expected at least"
+            ));
         }
         Ok(profile)
     }
@@ -362,9 +372,42 @@ mod tests {
             assert!(error.starts_with("line ") && error.contains(told), "{error}");
             assert!(!error.contains('\n'));
         }
-        assert_eq!(
-            Profile::parse(&good.replace("kind = \"ring\"", "kind = \"vdev\"")).unwrap_err(),
-            "[server] needs a device"
-        );
+        for (from, to, told) in [
+            ("kind = \"ring\"", "kind = \"vdev\"", "[server] needs a device"),
+            ("mtu = 1500", "mtu = 70000", "line 11: invalid value: integer `70000`, expected u16"),
+            (
+                "[\"198.18.0.1/24\", \"2001:db8::1/64\"]",
+                "[]",
+                "[client] addresses: one is expected at least",
+            ),
+            (
+                "[\"198.18.0.2/24\", \"2001:db8::2/64\"]",
+                "[]",
+                "[server] addresses: one is expected at least",
+            ),
+            ("queue = 2048", "queue = 2000", "[buffers] queue = 2000: a power of two is expected"),
+            (
+                "count = 16383",
+                "count = 2047",
+                "[buffers] count = 2047: as many as queue, 2048, are expected at least",
+            ),
+        ] {
+            assert!(good.contains(from), "{from}");
+            let changed = good.replacen(from, to, 1);
+            assert_eq!(Profile::parse(&changed).unwrap_err(), told);
+        }
+        let tap = BUILT_IN[1].1;
+        let (servers, clients) = tap.split_at(tap.find("[client]").unwrap());
+        let without = |role: &str| {
+            let lines = role.lines().filter(|line| !line.starts_with("device ="));
+            lines.map(|line| format!("{line}\n")).collect::<String>()
+        };
+        for (text, told) in [
+            (without(servers) + clients, "[server] needs a device"),
+            (servers.to_owned() + &without(clients), "[client] needs a device"),
+            (String::new(), "line 1: missing field `name`"),
+        ] {
+            assert_eq!(Profile::parse(&text).unwrap_err(), told);
+        }
     }
 }

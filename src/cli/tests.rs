@@ -1,9 +1,11 @@
-//! What each mistake on the command line is told.
+//! The command line: what it means, what its texts are, and what its mistakes are told.
 
 use super::args::{AppName, Client, Command, Loopback, Server, Workload};
 use super::*;
 use crate::app::workload::{Arrival, CloseBy};
 use core::time::Duration;
+
+mod mistakes;
 
 fn parse_line(line: &str) -> Result<Request, Failure> {
     let words = core::iter::once("lastack").chain(line.split_whitespace());
@@ -94,18 +96,18 @@ fn other_mistakes() {
             "server --zzz",
             "--zzz: no such option: see `lastack COMMAND --help`; EAL options go before `--`",
         ),
-        ("loopback --arrival fixed", "--rate is needed"),
+        ("loopback --arrival fixed", "--rate is needed beside --arrival"),
         ("loopback --msl 1s --msl 2s", "--msl is given twice: once is expected"),
         ("loopback --msl", "--msl without a value: a value is expected"),
-        ("loopback --pipeline 2", "--pipeline: crr has 1 request under way; use --workload rr"),
+        ("loopback --pipeline 2", "--pipeline 2: crr has 1 request under way; use --workload rr"),
         (
             "client --requests-per-connection 5",
-            "--requests-per-connection: crr makes 1 on each connection; use --workload rr",
+            "--requests-per-connection 5: crr makes 1 on each connection; use --workload rr",
         ),
-        ("loopback --duration 0s", "--duration 0: a time above zero is expected"),
+        ("loopback --duration 0s", "--duration 0s: a time above zero is expected"),
         (
             "loopback --duration 2s --warmup 2s",
-            "--warmup: a time shorter than --duration is expected",
+            "--warmup 2s: a time shorter than --duration 2s is expected",
         ),
         (
             "client --workload connect --pipeline 2",
@@ -121,7 +123,7 @@ fn other_mistakes() {
         ),
         (
             "client --workload stream --rate 5",
-            "--rate: stream sends what gets through; it has no rate",
+            "--rate 5: stream sends what gets through; leave it out, or use another workload",
         ),
         ("client --direction send", "--direction is for --workload stream, not for crr"),
         ("client --workload rr --path /", "--path is for --workload http, not for rr"),
@@ -147,7 +149,7 @@ fn other_mistakes() {
             "client --workload http --header Accept",
             "--header Accept: NAME: VALUE is expected, as in 'Accept: text/html'",
         ),
-        ("client --warmup 10s", "--warmup: a time shorter than --duration is expected"),
+        ("client --warmup 10s", "--warmup 10s: a time shorter than --duration 10s is expected"),
         (
             "loopback --expect latency.p99<1ms",
             "--expect latency.p99<1ms: a closed loop has no latency; give --rate, or expect of service",

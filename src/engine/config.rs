@@ -134,3 +134,50 @@ impl fmt::Display for ConfigError {
 }
 
 impl core::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::time::Duration;
+
+    #[test]
+    fn each_limit_is_told_with_its_range() {
+        let mac = crate::wire::MacAddr([2, 0, 0, 0, 0, 1]);
+        let interface = Interface::new(mac, vec!["198.18.0.1/24".parse().unwrap()]);
+        let good = Config::new(interface, [0; 32]);
+        assert_eq!(good.check(), Ok(()));
+        let most = super::super::flow_table::MAX_INDEX - 1;
+        type Spoil = fn(&mut Config);
+        let table: [(Spoil, &str, u64, u64, u64); 13] = [
+            (|c| c.limits.max_connections = 0, "max_connections", 0, 1, most.into()),
+            (|c| c.limits.max_time_wait = 0, "max_time_wait", 0, 1, most.into()),
+            (|c| c.limits.syn_cache = 0, "syn_cache", 0, 1, (most / 2).into()),
+            (|c| c.limits.buffer_bytes = 9, "buffer_bytes", 9, 1 << 16, 1 << 42),
+            (|c| c.limits.reassembly_segments = 0, "reassembly_segments", 0, 1, 1 << 30),
+            (|c| c.limits.recoveries = 0, "recoveries", 0, 1, 1 << 20),
+            (|c| c.limits.neighbours = 0, "neighbours", 0, 1, 1 << 20),
+            (|c| c.tcp.send_buffer = 9, "send_buffer", 9, 2_048, 1 << 30),
+            (|c| c.tcp.receive_buffer = 9, "receive_buffer", 9, 2_048, (1 << 30) - 1),
+            (|c| c.tcp.receive_window = 9, "receive_window", 9, 2_048, 1 << 30),
+            (|c| c.tcp.msl = Duration::ZERO, "msl in milliseconds", 0, 1, 480_000),
+            (
+                |c| c.tcp.msl_on_link = Some(Duration::from_secs(481)),
+                "msl in milliseconds",
+                481_000,
+                1,
+                480_000,
+            ),
+            (|c| c.tcp.mss = Some(87), "mss", 87, 88, 65_495),
+        ];
+        for (spoil, name, value, lowest, highest) in table {
+            let mut bad = good.clone();
+            spoil(&mut bad);
+            let error = bad.check().expect_err(name);
+            let told = format!("{name} is {value}; it must be between {lowest} and {highest}");
+            assert_eq!(error.to_string(), told);
+        }
+        let mut bad = good;
+        bad.interface.vlan = Some(0);
+        assert_eq!(bad.check().unwrap_err().to_string(), "VLAN id 0 is not in 1 to 4094");
+    }
+}

@@ -1,7 +1,7 @@
 //! Runs as their files tell them: a result, a log of histograms, a percentile distribution, or several
 //! of them under one name.
 
-use super::report::KINDS;
+use super::report::{KINDS, SCHEMA};
 use super::{Histogram, Report, Summary};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -36,7 +36,10 @@ impl Run {
     /// One line that names the file.
     pub fn read(files: &[impl AsRef<Path>]) -> Result<Vec<Self>, String> {
         let mut runs: Vec<(std::path::PathBuf, Run)> = Vec::new();
-        for file in files.iter().map(AsRef::as_ref) {
+        for (at, file) in files.iter().map(AsRef::as_ref).enumerate() {
+            if files[..at].iter().any(|other| other.as_ref() == file) {
+                return Err(format!("{}: given twice, once is expected", file.display()));
+            }
             let place = file.with_extension("");
             let content = std::fs::read(file)
                 .map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
@@ -56,8 +59,14 @@ impl Run {
     fn add(&mut self, content: &[u8]) -> Result<(), String> {
         let text = core::str::from_utf8(content).unwrap_or_default().trim_start();
         if text.starts_with('{') {
-            let report = serde_json::from_str(text)
+            let report: Report = serde_json::from_str(text)
                 .map_err(|error| format!("it is no result of --json: {error}"))?;
+            if report.schema != SCHEMA {
+                return Err(format!(
+                    "its schema is {}, {SCHEMA} is expected: use the lastack that wrote it",
+                    report.schema
+                ));
+            }
             self.report = Some(report);
             return Ok(());
         }
@@ -271,14 +280,62 @@ mod tests {
         let report = whole.report.unwrap();
         assert_eq!((report.requests.per_s, report.connections.opened), (200.0, 6));
         let error = Run::merge(&[hosts[0].clone(), run("c", &[&json])]).unwrap_err();
-        assert!(error.starts_with("c: percentiles cannot be added"), "{error}");
+        assert_eq!(error, "c: percentiles cannot be added; the log of --hlog is needed to merge");
     }
 
     #[test]
     fn what_is_none_of_the_three_is_told() {
-        for content in [&b"hello"[..], b"", b"{\"schema\": 1}", b"Value\n1 x\n", b"#\nnot,a,log"] {
-            let told = Run::default().add(content);
-            assert!(told.is_err(), "{}", String::from_utf8_lossy(content));
+        let mut later = Report::blank();
+        later.schema = 2;
+        let later = serde_json::to_vec(&later).unwrap();
+        let none = "a result of --json, a log of --hlog or a distribution of --hgrm is expected";
+        let no_log = |what: &str| format!("it is no log of histograms: {what}");
+        let head = "#[Histogram log format version 1.3]\n";
+        for (content, told) in [
+            (&b"hello"[..], none.to_owned()),
+            (b"", none.to_owned()),
+            (b"Value\n1 x\n", none.to_owned()),
+            (b"\xff\xfe", none.to_owned()),
+            (
+                b"{\"schema\": 1}",
+                "it is no result of --json: missing field `version` at line 1 column 13".to_owned(),
+            ),
+            (
+                b"{",
+                "it is no result of --json: EOF while parsing an object at line 1 column 1"
+                    .to_owned(),
+            ),
+            (&later, "its schema is 2, 1 is expected: use the lastack that wrote it".to_owned()),
+            (b"#\nnot,a,log", no_log("a line cannot be read")),
+            (
+                format!("{head}Tag=latency,0.0,1.0,1.0,%%\n").as_bytes(),
+                no_log("Invalid symbol 37, offset 0."),
+            ),
+            (
+                format!("{head}Tag=latency,0.0,1.0,1.0,AAAA\n").as_bytes(),
+                no_log("An i/o operation failed: failed to fill whole buffer"),
+            ),
+        ] {
+            let text = String::from_utf8_lossy(content);
+            assert_eq!(Run::default().add(content), Err(told), "{text}");
         }
+    }
+
+    #[test]
+    fn files_that_cannot_be_read_are_named() {
+        let file = std::env::temp_dir().join(format!("lastack-run-{}.hlog", std::process::id()));
+        let name = file.display();
+        assert_eq!(
+            Run::read(&[&file]).unwrap_err(),
+            format!("{name}: cannot be read: No such file or directory (os error 2)")
+        );
+        std::fs::write(&file, log(&recorded(1..=9))).unwrap();
+        let (once, twice) = (Run::read(&[&file]), Run::read(&[&file, &file]));
+        std::fs::write(&file, "hello").unwrap();
+        let none = Run::read(&[&file]).unwrap_err();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(once.unwrap()[0].summary("latency").unwrap().count, 18);
+        assert_eq!(twice.unwrap_err(), format!("{name}: given twice, once is expected"));
+        assert!(none.starts_with(&format!("{name}: a result of --json, a log")), "{none}");
     }
 }

@@ -172,7 +172,9 @@ impl fmt::Display for BadInterface {
                 f,
                 "addresses {net} cannot be those of hosts on this interface: a unicast network is needed, and an address of its family beside it"
             ),
-            BadInterface::Twice(addr) => write!(f, "address {addr} is given twice"),
+            BadInterface::Twice(addr) => {
+                write!(f, "address {addr} is given twice: once is expected")
+            }
             BadInterface::Gateway(addr) => {
                 write!(
                     f,
@@ -365,7 +367,16 @@ mod tests {
             ("2001:db8::1/999", BadCidr::Prefix(128)),
         ] {
             assert_eq!(text.parse::<Cidr>(), Err(error), "{text:?}");
-            assert!(!error.to_string().contains('\n'));
+        }
+        for (error, told) in [
+            (BadCidr::NoPrefix, "prefix length missing: ADDRESS/LENGTH, as in 198.18.0.1/24"),
+            (
+                BadCidr::Address,
+                "not an IPv4 or IPv6 address: as in 198.18.0.1/24 or 2001:db8::1/64",
+            ),
+            (BadCidr::Prefix(32), "prefix length is not a number from 0 to 32"),
+        ] {
+            assert_eq!(error.to_string(), told);
         }
         assert_eq!(cidr("2001:db8::1/64").to_string(), "2001:db8::1/64");
     }
@@ -434,7 +445,50 @@ mod tests {
             let mut bad = good();
             spoil(&mut bad);
             assert_eq!(bad.check(), Err(error));
-            assert!(!error.to_string().contains('\n'));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_configuration_is_told_with_what_is_allowed() {
+        let mac = MacAddr([2, 0, 0, 0, 0, 1]);
+        for (error, told) in [
+            (
+                BadInterface::Mac(MacAddr::ZERO),
+                "Ethernet address 00:00:00:00:00:00 is not that of one station: its first octet is to be \
+                 even, and not all may be 0",
+            ),
+            (BadInterface::NoAddress, "no address: at least one ADDRESS/LENGTH is needed"),
+            (
+                BadInterface::Address(cidr("198.18.0.0/24")),
+                "address 198.18.0.0/24 cannot be an interface's: a unicast address is needed, neither the \
+                 network's own nor its broadcast address",
+            ),
+            (
+                BadInterface::Range(cidr("224.0.0.0/4")),
+                "addresses 224.0.0.0/4 cannot be those of hosts on this interface: a unicast network is \
+                 needed, and an address of its family beside it",
+            ),
+            (
+                BadInterface::Twice(ip("198.18.0.1")),
+                "address 198.18.0.1 is given twice: once is expected",
+            ),
+            (
+                BadInterface::Gateway(ip("198.18.1.1")),
+                "gateway 198.18.1.1 is not a neighbour: it is to be another address on one of the \
+                 configured networks",
+            ),
+            (
+                BadInterface::Route(Route { to: cidr("0.0.0.0/1"), via: ip("fe80::1") }),
+                "route 0.0.0.0/1 via fe80::1 mixes IPv4 and IPv6: both are to be of one family",
+            ),
+            (BadInterface::Vlan(0), "VLAN id 0 is not in 1 to 4094"),
+            (BadInterface::Mtu(1_279, 1_280), "MTU 1279 is below 1280 octets"),
+            (
+                BadInterface::Neighbour(ip("224.0.0.1"), mac),
+                "neighbour 224.0.0.1 at 02:00:00:00:00:01: both are to be addresses of one station",
+            ),
+        ] {
+            assert_eq!(error.to_string(), told);
         }
     }
 

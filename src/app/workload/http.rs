@@ -28,6 +28,8 @@ pub struct Request {
 /// What makes no request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadRequest {
+    /// This is no host.
+    Host(String),
     /// This is no path.
     Path(String),
     /// This is no field.
@@ -37,6 +39,12 @@ pub enum BadRequest {
 impl fmt::Display for BadRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            BadRequest::Host(host) => {
+                write!(
+                    f,
+                    "{host}: the name or address of a host is expected, as in example.org:8080"
+                )
+            }
             BadRequest::Path(path) => {
                 write!(f, "{path}: a path is expected that begins with / and has no spaces")
             }
@@ -56,6 +64,9 @@ impl Request {
     /// What is wrong with one of them.
     pub fn get(host: &str, path: &str, fields: &[String]) -> Result<Self, BadRequest> {
         let visible = |text: &str| text.bytes().all(|octet| (b'!'..=b'~').contains(&octet));
+        if host.is_empty() || !visible(host) {
+            return Err(BadRequest::Host(host.to_owned()));
+        }
         if !path.starts_with('/') || !visible(path) {
             return Err(BadRequest::Path(path.to_owned()));
         }
@@ -64,7 +75,9 @@ impl Request {
             .iter()
             .map(|field| match field.split_once(':') {
                 Some((name, value))
-                    if !name.is_empty() && visible(name) && !value.contains(['\r', '\n']) =>
+                    if !name.is_empty()
+                        && visible(name)
+                        && !value.contains(|c: char| c.is_control() && c != '\t') =>
                 {
                     Ok(name.to_ascii_lowercase())
                 }

@@ -251,6 +251,21 @@ fn privileges_are_named() {
 }
 
 #[test]
+fn a_tap_wants_its_device() {
+    let caps = ("proc/self/status", "CapEff:\t000001ffffffffff\n");
+    let look = |fake: &Fake| fake.0.for_roles(&Profile::load("tap").unwrap(), &[], &[]).remove(0);
+    let finding = look(&Fake::new("no-tun", &[caps]));
+    assert_eq!(finding.level, Level::Missing);
+    assert_eq!(
+        finding.what,
+        "/dev/net/tun cannot be opened (No such file or directory (os error 2))"
+    );
+    assert_eq!(finding.remedy.unwrap(), "modprobe tun, or give the container the device");
+    let finding = look(&Fake::new("tun", &[caps, ("dev/net/tun", "")]));
+    assert_eq!(finding.level, Level::Good);
+}
+
+#[test]
 #[cfg(feature = "dpdk")]
 fn processors_of_engines() {
     let topology = "topology/thread_siblings_list";

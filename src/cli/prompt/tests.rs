@@ -121,6 +121,31 @@ fn each_mistake_is_told_what_is_allowed() {
             "clear port: info: stats or xstats and then ID or all is expected".into(),
         ),
         ("load", "load: FILE is expected".into()),
+        ("load a b", "load: one word may follow it, b is too much".into()),
+        ("set", "set: set rate, set burst, set verbose, set log, set msl, set msl-on-link, \
+                 set time-wait, set syn-cookies or set syn-limit is expected".into()),
+        ("set rate", "set rate: N/s is expected".into()),
+        ("set rate 0", "set rate 0: a positive rate is expected, as in 500, 10k or 1.5M/s".into()),
+        ("set burst 0", "set burst 0: a number from 1 to 64 is expected".into()),
+        ("set verbose 4", "set verbose 4: a number from 0 to 3 is expected".into()),
+        ("set log", "set log: LEVEL is expected".into()),
+        (
+            "set log loud",
+            "set log loud: a level is expected: emergency, alert, critical, error, warning, notice, \
+             info, debug, or its number from 1 to 8"
+                .into(),
+        ),
+        ("set syn-cookies on", "set syn-cookies on: off, auto or always is expected".into()),
+        (
+            "set syn-limit 0",
+            "set syn-limit 0: a number from 1 to 65534 is expected, as in 100 or 10k, or off".into(),
+        ),
+        ("start 1s 2s", "start: one word may follow it, 2s is too much".into()),
+        ("wait 1s 2s", "wait: one word may follow it, 2s is too much".into()),
+        ("show port stats", "show port: info, stats, xstats or summary and then ID or all is expected".into()),
+        ("show port stats 70000", "show port: 70000: the number of a port or all is expected".into()),
+        ("clear port", "clear port: stats or xstats and then ID or all is expected".into()),
+        ("clear port stats -1", "clear port: -1: the number of a port or all is expected".into()),
         (
             "set rate fast",
             "set rate fast: a positive rate is expected, as in 500, 10k or 1.5M/s".into(),
@@ -148,7 +173,8 @@ fn each_mistake_is_told_what_is_allowed() {
     ] {
         assert_eq!(parse(line), Err(told), "{line}");
     }
-    assert!(help(Some("sing")).is_err());
+    let verbs = "help, start, stop, wait, load, quit, show, clear or set is expected";
+    assert_eq!(help(Some("sing")), Err(format!("sing: {verbs}")));
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! What is told before and at the start of a run: what cannot be is an error, what figures suffer from
 //! a line with its remedy.
 
+use crate::cli::args::Common;
 use crate::cli::machine::{Finding, Level};
 use crate::cli::{Failure, cores};
+use crate::engine::ConfigError;
+use crate::net::address::BadInterface;
 use crate::port::dpdk::{Eal, Offloads};
 
 /// Tells findings, a line for each that is not as it should be.
@@ -17,6 +20,23 @@ pub fn told(findings: &[Finding], profile: &str) -> Result<(), Failure> {
         eprintln!("lastack: {}", note.line());
     }
     Ok(())
+}
+
+/// What no engine can run with, with the option that said it; what none said is the profile's.
+pub fn of_config(error: &ConfigError, common: &Common, profile: &str) -> Failure {
+    let option = match error {
+        ConfigError::Interface(bad) => match bad {
+            BadInterface::Address(_) | BadInterface::Twice(_) if !common.address.is_empty() => {
+                "--address"
+            }
+            BadInterface::Gateway(_) if !common.gateway.is_empty() => "--gateway",
+            BadInterface::Neighbour(..) => "--neighbour",
+            BadInterface::Vlan(_) => "--vlan",
+            _ => return Failure::Arguments(format!("--profile {profile}: {error}")),
+        },
+        ConfigError::OutOfRange { .. } => return Failure::arguments(error),
+    };
+    Failure::Arguments(format!("{option}: {error}"))
 }
 
 /// The processors that these lcores run on, as they find it themselves.

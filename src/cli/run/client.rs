@@ -37,9 +37,9 @@ fn run_workload<W: Workload + Send + 'static>(
     let Client { common, load, shape } = arguments;
     let profile = profile(common, None)?;
     check_device(common, &profile)?;
-    check_outputs(common, load)?;
+    outcome::check_outputs(common, Some(load))?;
     let script = Script::of(common)?;
-    let remote = remote(load, &profile)?;
+    let remote = remote(load, &profile);
     let addresses = engines::addresses(&common.address, &profile.client);
     let connections = Some(load.connections);
     let mut config = engines::config(common, &profile, &profile.client, &addresses, connections)?;
@@ -79,22 +79,10 @@ pub fn check_device(common: &Common, profile: &Profile) -> Result<(), Failure> {
     )))
 }
 
-/// Are the files of the results such that they can be written?
-pub fn check_outputs(common: &Common, load: &LoadArgs) -> Result<(), Failure> {
-    outcome::check_writable("--json", common.json.as_deref())?;
-    outcome::check_writable("--hlog", load.hlog.as_deref())?;
-    outcome::check_writable("--csv", load.csv.as_deref())?;
-    outcome::check_writable("--hgrm", load.hgrm.as_deref())
-}
-
 /// The server to connect to.
-fn remote(load: &LoadArgs, profile: &Profile) -> Result<SocketAddr, Failure> {
-    let first = profile.server.addresses.first().map(|cidr| cidr.addr);
-    let port = load.server().port();
-    let habit = profile.client.peer.or(first).map(|addr| SocketAddr::new(addr, port));
-    load.connect.or(habit).ok_or_else(|| {
-        Failure::Arguments(format!("--connect is needed: profile {} has no peer", profile.name))
-    })
+fn remote(load: &LoadArgs, profile: &Profile) -> SocketAddr {
+    let addr = profile.client.peer.unwrap_or(profile.server.addresses[0].addr);
+    load.connect.unwrap_or(SocketAddr::new(addr, load.server().port()))
 }
 
 /// Gives a client all the addresses that its connections are to come from.
@@ -198,5 +186,130 @@ impl<W: Workload + Send + 'static> Clients<W> {
             },
             controls,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Command;
+    use crate::cli::{Request, parse};
+
+    fn client(line: &str) -> Client {
+        let words = core::iter::once("lastack client").chain([line]).collect::<Vec<_>>().join(" ");
+        match parse(words.split_whitespace().map(Into::into)) {
+            Ok(Request::Run(_, command)) => match *command {
+                Command::Client(client) => client,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    /// What a run with these options is told before it has started anything.
+    fn told(line: &str) -> String {
+        let Client { common, load, .. } = client(line);
+        let failure = profile(&common, Some("tap")).and_then(|profile| {
+            check_device(&common, &profile)?;
+            let remote = remote(&load, &profile);
+            let addresses = engines::addresses(&common.address, &profile.client);
+            let connections = Some(load.connections);
+            let mut config =
+                engines::config(&common, &profile, &profile.client, &addresses, connections)?;
+            widen(&mut config, &load, remote)
+        });
+        let failure = failure.expect_err(line);
+        assert_eq!(failure.status(), 2, "{line}");
+        failure.to_string()
+    }
+
+    #[test]
+    fn what_no_client_can_run_with_is_told_with_its_option() {
+        let host =
+            "a unicast address is needed, neither the network's own nor its broadcast address";
+        let gateway = "it is to be another address on one of the configured networks";
+        for (line, text) in [
+            (
+                "--profile ring",
+                "--profile ring: rings are for loopback; server and client want another profile",
+            ),
+            (
+                "--cores 2",
+                "--cores 2: 1 is expected; a port of profile tap is polled by one engine",
+            ),
+            (
+                "--address 198.18.0.0/24",
+                &format!("--address: address 198.18.0.0/24 cannot be an interface's: {host}"),
+            ),
+            (
+                "--address 198.18.0.9/24 --address 198.18.0.9/16",
+                "--address: address 198.18.0.9 is given twice: once is expected",
+            ),
+            (
+                "--gateway 198.18.9.9",
+                &format!("--gateway: gateway 198.18.9.9 is not a neighbour: {gateway}"),
+            ),
+            (
+                "--neighbour 198.18.0.1=ff:ff:ff:ff:ff:ff",
+                "--neighbour: neighbour 198.18.0.1 at ff:ff:ff:ff:ff:ff: both are to be addresses of \
+                 one station",
+            ),
+            (
+                "--connections 6 --max-connections 5",
+                "--connections 6: --max-connections is 5, at least as many are expected",
+            ),
+            (
+                "--syn-secret /nowhere/at/all",
+                "--syn-secret /nowhere/at/all: cannot be read: No such file or directory (os error 2)",
+            ),
+            (
+                "--client-addresses 2001:db8:1::/64",
+                "--client-addresses 2001:db8:1::/64: addresses of the server's family are expected, it \
+                 is 198.18.0.1:9000",
+            ),
+            (
+                "--client-addresses 198.18.0.0/24",
+                "--client-addresses 198.18.0.0/24: the server's address 198.18.0.1 is one of them",
+            ),
+            (
+                "--client-addresses 224.0.0.0/8",
+                "--client-addresses 224.0.0.0/8: addresses 224.0.0.0/8 cannot be those of hosts on this \
+                 interface: a unicast network is needed, and an address of its family beside it",
+            ),
+        ] {
+            assert_eq!(told(line), text);
+        }
+        let failure = profile(&client("").common, None).unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "--profile is needed: tap, af_packet, af_xdp, memif, pci, or a file"
+        );
+    }
+
+    /// What no option has said is the profile's.
+    #[test]
+    fn what_a_profile_says_is_told_as_the_profiles() {
+        let common = client("").common;
+        for (from, to, text) in [
+            ("mtu = 1500", "mtu = 1279", "--profile tap: MTU 1279 is below 1280 octets"),
+            (
+                "\"198.18.0.2/24\"",
+                "\"198.18.0.255/24\"",
+                "--profile tap: address 198.18.0.255/24 cannot be an interface's: a unicast address is \
+                 needed, neither the network's own nor its broadcast address",
+            ),
+            (
+                "[\"198.18.0.1\"",
+                "[\"198.18.1.1\"",
+                "--profile tap: gateway 198.18.1.1 is not a neighbour: it is to be another address on \
+                 one of the configured networks",
+            ),
+        ] {
+            let tap = include_str!("../../../dpdk-config/tap.toml").replace(from, to);
+            let profile = Profile::parse(&tap).unwrap();
+            let role = &profile.client;
+            let failure = engines::config(&common, &profile, role, &role.addresses, None);
+            assert_eq!(failure.unwrap_err().to_string(), text);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Engines: their configuration from arguments, and their loops on lcores.
 
+use super::checks;
 use super::lcores::{Said, Switch};
 use super::setup::Plug;
 use crate::app::Tally;
@@ -116,7 +117,7 @@ pub fn config(
         Some(wanted) if wanted > most => config.limits.max_connections = wanted as u32,
         _ => {}
     }
-    config.check().map_err(Failure::arguments)?;
+    config.check().map_err(|error| checks::of_config(&error, common, &profile.name))?;
     Ok(config)
 }
 

@@ -1,7 +1,8 @@
 //! `loopback`: client and server in one process, over a pair of ring ports.
 
-use super::client::{Clients, check_outputs, load_parts, profile, widen};
+use super::client::{Clients, load_parts, profile, widen};
 use super::engines;
+use super::outcome;
 use super::prompt::Script;
 use super::rig::Rig;
 use super::server::Servers;
@@ -51,12 +52,18 @@ fn run_workload<W: Workload + Send + 'static, S: App + Send + 'static>(
             profile.name
         )));
     }
-    check_outputs(common, load)?;
+    outcome::check_outputs(common, Some(load))?;
     let script = Script::of(common)?;
     let processors = setup::loopback_processors(common)?;
     let [client_addresses, server_addresses] = split(&common.address)?;
     let client_addresses = engines::addresses(&client_addresses, &profile.client);
     let server_addresses = engines::addresses(&server_addresses, &profile.server);
+    let both = |cidr: &&Cidr| server_addresses.iter().any(|other| other.addr == cidr.addr);
+    if let Some(cidr) = client_addresses.iter().find(both) {
+        return Err(Failure::Arguments(format!(
+            "--address {cidr}: another for each side is expected, client and server have it"
+        )));
+    }
     let habit = SocketAddr::new(server_addresses[0].addr, load.server().port());
     let remote = load.connect.unwrap_or(habit);
     if !server_addresses.iter().any(|cidr| cidr.addr == remote.ip()) {
@@ -75,6 +82,9 @@ fn run_workload<W: Workload + Send + 'static, S: App + Send + 'static>(
         let of_family = |cidr: &&Cidr| cidr.addr.is_ipv4() == to.addr.is_ipv4();
         let via = client_addresses.iter().find(of_family).map(|cidr| cidr.addr);
         server_config.interface.routes.extend(via.map(|via| Route { to, via }));
+        server_config.check().map_err(|error| {
+            Failure::Arguments(format!("--client-addresses {to}: at the server {error}"))
+        })?;
     }
     let setup = Setup::start(profile, eal, &processors, Sides::Both)?;
     let signals = Signals::catch()?;

@@ -2,8 +2,9 @@
 
 use super::screen::Screen;
 use crate::cli::Failure;
+use crate::cli::args::{Common, LoadArgs};
 use crate::cli::expect::Criterion;
-use crate::cli::files::save;
+use crate::cli::files::{self, save};
 use crate::measure::{Report, table};
 use std::fs::File;
 use std::io::Write;
@@ -39,10 +40,18 @@ pub fn judge(report: &mut Report, criteria: &[Criterion]) -> Result<(), Failure>
     Err(Failure::Expected(format!("missed: {}", missed.join(", "))))
 }
 
-/// Opens a file that will be written at the end, so that a path that cannot be is an error before
-/// the run.
-pub fn check_writable(option: &str, path: Option<&Path>) -> Result<(), Failure> {
-    created(option, path.filter(|path| *path != Path::new("-"))).map(drop)
+/// Are the files of the results such that they can be written when the run is over?
+pub fn check_outputs(common: &Common, load: Option<&LoadArgs>) -> Result<(), Failure> {
+    let json = common.json.as_deref().filter(|path| *path != Path::new("-"));
+    let mut outputs = vec![("--json", json)];
+    if let Some(load) = load {
+        outputs.push(("--hlog", load.hlog.as_deref()));
+        outputs.push(("--csv", load.csv.as_deref()));
+        outputs.push(("--hgrm", load.hgrm.as_deref()));
+    }
+    let profile = common.profile.as_deref().map(Path::new);
+    let read = [common.cmdline_file.as_deref(), common.tcp.syn_secret.as_deref(), profile];
+    files::check_outputs(&outputs, &read.into_iter().flatten().collect::<Vec<_>>())
 }
 
 /// Makes a file that is asked for.

@@ -274,7 +274,10 @@ impl Talker {
                 return Ok(Next::Nothing);
             }
             Order::Start(Some(length)) if length <= self.warmup => {
-                return Err("start: a time longer than --warmup is expected".to_owned());
+                let warmup = self.warmup;
+                return Err(format!(
+                    "start {length:?}: a time longer than --warmup {warmup:?} is expected"
+                ));
             }
             Order::Start(length) => {
                 self.desk.start(length)?;
@@ -389,7 +392,8 @@ impl Talker {
     /// How late requests were.
     fn board(&self, asked: &str) -> Result<MutexGuard<'_, Board>, String> {
         let clients = self.clients.as_ref();
-        let clients = clients.ok_or_else(|| format!("{asked}: a server records none"))?;
+        let clients =
+            clients.ok_or_else(|| format!("{asked}: a server records none, its client does"))?;
         Ok(clients.board.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -425,7 +429,7 @@ impl Talker {
                 Ok(())
             }
             Some(_) => Err("set rate: a closed loop has no rate; start it with --rate".to_owned()),
-            None => Err("set rate: a server begins nothing".to_owned()),
+            None => Err("set rate: a server begins nothing; say it to the client".to_owned()),
         }
     }
 

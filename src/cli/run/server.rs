@@ -42,7 +42,7 @@ fn serve<A: App + Send + 'static>(
     let Server { common, .. } = arguments;
     let profile = profile(common, None)?;
     check_device(common, &profile)?;
-    outcome::check_writable("--json", common.json.as_deref())?;
+    outcome::check_outputs(common, None)?;
     let script = Script::of(common)?;
     let port = arguments.port.unwrap_or(arguments.app.port());
     let addresses = engines::addresses(&common.address, &profile.server);

@@ -67,7 +67,7 @@ impl Setup {
         let lcores = eal.lcores();
         if lcores.len() < engines {
             return Err(Failure::Arguments(format!(
-                "--cores: {engines} engines need as many lcores, EAL has {}: name more with -l",
+                "-l: {engines} engines need as many lcores, EAL has {}: name more",
                 lcores.len()
             )));
         }

@@ -91,16 +91,27 @@ fn what_is_no_http_is_seen() {
 
 #[test]
 fn what_makes_no_request_is_told() {
-    for (path, field, why) in [
-        ("index.html", "A: b", "begins with /"),
-        ("/a b", "A: b", "no spaces"),
-        ("/", "A", "NAME: VALUE"),
-        ("/", ": b", "NAME: VALUE"),
-        ("/", "A: b\r\nC: d", "NAME: VALUE"),
+    let (a_path, a_field, a_host) = (
+        "a path is expected that begins with / and has no spaces",
+        "NAME: VALUE is expected, as in 'Accept: text/html'",
+        "the name or address of a host is expected, as in example.org:8080",
+    );
+    for (host, path, field, told) in [
+        ("h", "index.html", "A: b", format!("index.html: {a_path}")),
+        ("h", "/a b", "A: b", format!("/a b: {a_path}")),
+        ("h", "/", "A", format!("A: {a_field}")),
+        ("h", "/", ": b", format!(": b: {a_field}")),
+        ("h", "/", "A b: c", format!("A b: c: {a_field}")),
+        ("h", "/", "A: b\r\nC: d", format!("A: b\r\nC: d: {a_field}")),
+        ("h", "/", "A: b\0", format!("A: b\0: {a_field}")),
+        ("", "/", "A: b", format!(": {a_host}")),
+        ("h h", "/", "A: b", format!("h h: {a_host}")),
+        ("h\r\nA: b", "/", "A: b", format!("h\r\nA: b: {a_host}")),
     ] {
-        let error = Request::get("h", path, &[field.to_owned()]).unwrap_err().to_string();
-        assert!(error.contains(why), "{error}");
+        let error = Request::get(host, path, &[field.to_owned()]).unwrap_err();
+        assert_eq!(error.to_string(), told);
     }
+    assert!(Request::get("[2001:db8::1]:81", "/", &["A:\tb \u{e9}".to_owned()]).is_ok());
     let request = Request::get("h", "/", &["host: other".to_owned()]).unwrap();
     let text = String::from_utf8(request.plain.to_vec()).unwrap();
     assert!(!text.contains("Host: h") && text.contains("host: other"), "{text}");
