@@ -192,6 +192,83 @@ fn a_file_begins_and_ends_runs_and_what_they_missed_is_told() {
     assert_eq!(told, [format!("lastack: {missed}"), format!("lastack: an earlier run: {missed}")]);
 }
 
+/// A run that ends by itself does not end the file; and one that is the last is told once.
+#[test]
+fn a_file_is_carried_out_to_its_end() {
+    let _turn = turn();
+    let commands = file("to-its-end");
+    std::fs::write(&commands, "wait\nset rate 2k\nstart 300ms\nwait 200ms\nstop\n").unwrap();
+    let run = "loopback --workload rr --rate 500 --connections 4 --duration 300ms --stats-period 0 \
+               --expect requests.per_s<1k --cmdline-strict --cmdline-file";
+    let output = told(&format!("{run} {}", commands.display()), "");
+    std::fs::remove_file(&commands).unwrap();
+    let (text, messages) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(3), "{messages}");
+    assert_eq!(text.matches("loopback rr:").count(), 2, "{text}");
+    assert_eq!(messages.matches("missed: ").count(), 1, "{messages}");
+}
+
+/// Files are written though nobody reads the table any more.
+#[test]
+fn a_closed_output_takes_no_file_with_it() {
+    let _turn = turn();
+    let (json, csv) = (file("closed.json"), file("closed.csv"));
+    let run = format!(
+        "loopback --workload rr --connections 4 --duration 300ms --stats-period 0 --json {} --csv {}",
+        json.display(),
+        csv.display()
+    );
+    let mut running = program(&run).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    drop(running.stdout.take());
+    assert_eq!(running.wait().unwrap().code(), Some(1), "the table could not be shown");
+    for path in [json, csv] {
+        assert!(std::fs::metadata(&path).unwrap().len() > 100, "{}", path.display());
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+/// Lines that are told while others are typed hold nobody up: frames by the thousand, and lines of the
+/// run.
+#[test]
+fn many_lines_beside_the_prompt_hold_nobody_up() {
+    let _turn = turn();
+    let mut at = terminal("loopback --workload rr --connections 4 -i --stats-period 0.02");
+    for _ in 0..3 {
+        for line in ["set verbose 3", "start", "wait 100ms", "set verbose 0", "stop"] {
+            at.send_line(line).unwrap();
+        }
+        at.exp_string("loopback rr: profile ring").unwrap();
+    }
+    at.send_line("quit").unwrap();
+    assert_eq!(status(&mut at), 0);
+}
+
+/// Whoever is at the terminal finds it as it was, also when the program is ended from elsewhere.
+#[test]
+fn a_terminal_is_left_as_it_was() {
+    let _turn = turn();
+    let mut shell = Command::new("bash");
+    let modes = "stty -a | grep -oE -- ' -?(icanon|echo)\\b'";
+    let script = format!("echo shell $$ has; \"$0\" \"$@\"; {modes}; echo that was it");
+    shell.env("TERM", "xterm").args(["-c", &script, env!("CARGO_BIN_EXE_lastack")]);
+    shell.args(
+        "--file-prefix=lastack-test -- loopback --workload rr --connections 4 -i -a".split(' '),
+    );
+    let mut at = spawn_command(shell, Some(20_000)).unwrap();
+    at.exp_string("shell ").unwrap();
+    let parent = at.exp_string(" has").unwrap();
+    at.exp_string("lastack> ").unwrap();
+    let found = Command::new("pgrep").args(["-P", &parent, "lastack"]).output().unwrap();
+    let pid = String::from_utf8(found.stdout).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(Command::new("kill").args(["-TERM", pid.trim()]).status().unwrap().success());
+    at.exp_string("loopback rr: profile ring").unwrap();
+    let rest = at.exp_string("that was it").unwrap();
+    assert!(rest.contains("icanon") && !rest.contains("-icanon"), "{rest}");
+    assert!(!rest.contains("-echo "), "{rest}");
+}
+
 #[test]
 fn an_interrupt_ends_a_session_that_nobody_types_in() {
     let _turn = turn();

@@ -414,9 +414,10 @@ impl Common {
     fn check(&self, bounded: bool) -> Result<(), Failure> {
         let bounded = bounded && !self.interactive;
         let duration = self.duration.or(bounded.then_some(Self::DURATION));
-        if self.interactive && self.json.as_deref() == Some(Path::new("-")) {
+        let commands = self.interactive || self.cmdline_file.is_some();
+        if commands && self.json.as_deref() == Some(Path::new("-")) {
             return Err(wrong(
-                "--json -: with -i the standard output is for commands; name a file",
+                "--json -: with -i or --cmdline-file answers go to the standard output; name a file",
             ));
         }
         if duration == Some(Duration::ZERO) {

@@ -1,9 +1,9 @@
 //! `doctor`: what this machine lacks, and the command that mends each finding.
 
-use super::Failure;
 use super::machine::{Finding, Level, Machine, note};
 use super::offline_args::DoctorArgs;
 use super::profile::{Kind, Profile};
+use super::{Failure, files};
 use super::{cores, eal as options};
 
 /// Runs the command: findings go to the standard output. `eal` are the EAL options that were given.
@@ -19,10 +19,10 @@ pub fn run(eal: &[String], arguments: &DoctorArgs) -> Result<(), Failure> {
         }
         None => Profile::names().map(Profile::load).collect::<Result<_, _>>()?,
     };
-    show("machine", &machine.findings(&cores::allowed()));
+    show("machine", &machine.findings(&cores::allowed()))?;
     for profile in &profiles {
         let findings = for_profile(&machine, profile, options::decides_memory(eal));
-        show(&format!("profile {}", profile.name), &findings);
+        show(&format!("profile {}", profile.name), &findings)?;
         let count = findings.iter().filter(|finding| finding.level == Level::Missing).count();
         if count > 0 && arguments.profile.is_some() {
             let name = &profile.name;
@@ -37,11 +37,12 @@ pub fn run(eal: &[String], arguments: &DoctorArgs) -> Result<(), Failure> {
     }
 }
 
-fn show(title: &str, findings: &[Finding]) {
-    println!("{title}");
+fn show(title: &str, findings: &[Finding]) -> Result<(), Failure> {
+    let mut text = format!("{title}\n");
     for finding in findings {
-        println!("  {}", finding.to_string().replace('\n', "\n  "));
+        text += &format!("  {}\n", finding.to_string().replace('\n', "\n  "));
     }
+    files::show(text.as_bytes())
 }
 
 /// What there is to say of a profile; nothing of memory if EAL options decide about that.

@@ -133,10 +133,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, F
 
 fn execute(request: Request) -> Result<(), Failure> {
     match request {
-        Request::Show(text) => {
-            print!("{text}");
-            Ok(())
-        }
+        Request::Show(text) => files::show(text.as_bytes()),
         Request::Run(eal, command) => match *command {
             args::Command::Report(arguments) => report::run(&arguments),
             args::Command::Doctor(arguments) => doctor::run(&eal, &arguments),

@@ -1,7 +1,8 @@
 //! What a run added to counters that had counted before.
 //!
 //! Engines outlive runs that a prompt starts and stops, and so do their counters. Counts of a run are
-//! what came since it began; what is a level or a rate stays what it is.
+//! what came since it began; what is a level or a rate stays what it is, and how late TIME-WAIT expired is
+//! of the whole time.
 
 use super::report::{Bytes, Connections, LoopbackSide, Packets, Requests, Side, Syn, TimeWait};
 use std::collections::BTreeMap;

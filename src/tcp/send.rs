@@ -42,7 +42,7 @@ impl Connection {
         }
         self.arm_retransmit(cx);
         let answers = flags.ack();
-        if !answers && first && cx.config.ecn {
+        if !answers && self.retries == 0 && cx.config.ecn {
             flags = flags.with(Flags::ECE | Flags::CWR); // RFC 3168 §6.1.1: once, some drop it
         } else if answers && self.is(Flag::Ecn) {
             flags = flags.with(Flags::ECE);

@@ -123,7 +123,7 @@ impl App for Crr {
         }
         for _ in 0..OPENS_PER_POLL {
             if !self.load.may_connect(now) {
-                return self.load.blocked(now);
+                return self.load.refused(now);
             }
             let Some(intended) = self.load.next_start(now) else { return };
             if !self.connect(stack, intended) {

@@ -198,6 +198,8 @@ impl Load {
     /// Does what is wanted: another rate, and what was recorded.
     #[cold]
     fn attend(&mut self, now: Instant) {
+        // first, so that what is wanted from now on is seen
+        self.control.wanted.store(false, Ordering::Relaxed);
         let rate = f64::from_bits(self.control.rate.swap(0, Ordering::Relaxed));
         if let Some((old, arrival)) = &mut self.config.pace
             && rate > 0.0
@@ -214,9 +216,9 @@ impl Load {
     /// Gives away what was recorded, and goes on with what is empty.
     fn hand_over(&mut self) {
         if self.control.recorded.is_full() {
-            return; // the last answer has not been taken yet
+            // the last answer has not been taken yet
+            return self.control.wanted.store(true, Ordering::Relaxed);
         }
-        self.control.wanted.store(false, Ordering::Relaxed);
         if let Some(spare) = self.control.spare.pop() {
             let recorded = core::mem::replace(&mut self.measured, spare);
             let given = self.control.recorded.push(recorded);
@@ -235,7 +237,6 @@ impl Load {
         self.retry_at = Instant::ZERO;
         self.not_started = 0;
         self.trouble = None;
-        self.tally.peak.set(self.tally.open_now.get());
     }
 
     #[cold]
@@ -337,6 +338,14 @@ impl Load {
     #[inline]
     pub fn blocked(&mut self, now: Instant) {
         self.free_since = now;
+    }
+
+    /// Nothing can be begun now: if there are as many connections as there may be, for want of one.
+    #[inline]
+    pub fn refused(&mut self, now: Instant) {
+        if self.tally.open_now.get() >= self.connections_at(now) {
+            self.blocked(now);
+        }
     }
 
     /// Passes over the arrivals that are due, since there is nothing for them to do.

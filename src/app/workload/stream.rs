@@ -90,7 +90,7 @@ impl Stream {
         }
         for _ in 0..CONNECTIONS_PER_POLL {
             if self.under_way >= UNDER_WAY || !self.load.may_connect(now) {
-                return self.load.blocked(now);
+                return self.load.refused(now);
             }
             if self.load.next_start(now).is_none() {
                 return;
@@ -125,15 +125,17 @@ impl Stream {
     fn close_due(&mut self, now: Instant, stack: &mut Stack) {
         for _ in 0..CONNECTIONS_PER_POLL {
             let Some(&(until, conn)) = self.held.front() else { return };
+            let flow = self.flows.of(conn);
+            if flow.step != Step::Open || flow.conn != Some(conn) {
+                self.held.pop_front(); // it has ended before
+                continue;
+            }
             if until > now || self.under_way >= UNDER_WAY {
                 return;
             }
             self.held.pop_front();
-            let flow = self.flows.of(conn);
-            if flow.step == Step::Open && flow.conn == Some(conn) {
-                self.under_way += 1;
-                flow.close(self.load.config.close, stack, now);
-            }
+            self.under_way += 1;
+            flow.close(self.load.config.close, stack, now);
         }
     }
 

@@ -46,7 +46,7 @@ fn run_workload<W: Workload + Send + 'static>(
     widen(&mut config, load, remote)?;
     let setup = Setup::start(profile, eal, &setup::client_processor(), Sides::Client(&addresses))?;
     let signals = Signals::catch()?;
-    let plug = setup.device(&setup.profile.client, common.burst, Wait::ForLink)?;
+    let plug = setup.device(&setup.profile.client, common.burst, Wait::ForLink(&signals))?;
     let parts = load_parts(common, load, shape, remote, 1)?;
     let clients = Clients::<W>::build(plug, &config, &setup, parts)?;
     let job = Job { command: "client", workload: load.workload.name(), common, load: Some(load) };
@@ -121,7 +121,10 @@ pub fn load_parts(
         connections: (load.connections / engines + u64::from(index < load.connections % engines))
             as u32,
         pipeline: load.pipeline,
-        pace: load.pace().map(|(rate, arrival)| (rate / engines as f64, arrival)),
+        // those that have connections share the rate
+        pace: load
+            .pace()
+            .map(|(rate, arrival)| (rate / engines.min(load.connections) as f64, arrival)),
         shape: shape.shape(),
         http: http.clone(),
         direction: load.direction(),
@@ -183,6 +186,7 @@ impl<W: Workload + Send + 'static> Clients<W> {
                 device,
                 descriptors: setup.profile.buffers.queue,
                 lcores: Vec::new(),
+                switches: Vec::new(),
             },
             controls,
         })

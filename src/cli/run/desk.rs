@@ -128,8 +128,9 @@ impl Desk {
     /// Its result has been told, or why it could not begin.
     pub fn told(&self) {
         self.take();
-        self.runs.store(false, Ordering::Release);
+        // in this order: whoever sees that nothing runs has the number that a start will change
         self.changes.fetch_add(1, Ordering::AcqRel);
+        self.runs.store(false, Ordering::Release);
     }
 
     /// Somebody interrupts what the prompt does.

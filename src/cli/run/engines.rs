@@ -11,8 +11,8 @@ use crate::cli::tcp_args::read_secret;
 use crate::engine::{App, Config, Cycles, Engine, Limits, ListenOptions, Mailbox, Metrics, Runner};
 use crate::net::address::{Cidr, Interface};
 use crate::port::dpdk::{DpdkPort, Tsc};
+use crate::tcp;
 use crate::tcp::cookie::CookieSecret;
-use crate::tcp::{self, Counter};
 use crate::wire::MacAddr;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
@@ -45,15 +45,12 @@ pub struct Gauges {
     pub mailbox: Arc<Mailbox>,
     /// The clock that the engine goes by.
     pub clock: Tsc,
-    /// Frames that it receives and sends at once.
-    pub burst: Arc<Counter>,
 }
 
 impl Gauges {
     /// The gauges of an engine.
     pub fn of<A: App>(runner: &OnPort<A>, tally: &Arc<Tally>) -> Self {
-        let (stack, burst) = (runner.engine().stack(), Counter::default());
-        burst.set(runner.port().burst() as u64);
+        let stack = runner.engine().stack();
         Gauges {
             tally: tally.clone(),
             metrics: stack.metrics().clone(),
@@ -64,7 +61,6 @@ impl Gauges {
             limits: *stack.limits(),
             mailbox: stack.mailbox().clone(),
             clock: *runner.clock(),
-            burst: Arc::new(burst),
         }
     }
 }

@@ -3,12 +3,16 @@
 use super::setup::Setup;
 use crate::cli::Failure;
 use crate::port::dpdk::LcoreHandle;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::sync::Arc;
 
 /// What a loop is told, of which it looks once a turn. Nobody writes it but to say something.
 #[derive(Debug, Default)]
-pub struct Switch(AtomicU32);
+pub struct Switch {
+    said: AtomicU32,
+    /// Frames that the loop receives and sends at once, as it says itself.
+    burst: AtomicU16,
+}
 
 /// What a [`Switch`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +31,7 @@ impl Switch {
     /// What is said. A burst has to be [taken](Self::taken).
     #[inline]
     pub fn said(&self) -> Said {
-        match self.0.load(Ordering::Relaxed) {
+        match self.said.load(Ordering::Relaxed) {
             0 => Said::Nothing,
             Self::HALT => Said::Halt,
             frames => Said::Burst(frames as u16),
@@ -36,23 +40,36 @@ impl Switch {
 
     /// Ends the loop.
     pub fn halt(&self) {
-        self.0.store(Self::HALT, Ordering::Relaxed);
+        self.said.store(Self::HALT, Ordering::Relaxed);
     }
 
-    /// Lets a loop go on that will be launched again.
-    pub fn release(&self) {
-        self.0.store(0, Ordering::Relaxed);
+    /// Lets a loop go on that will be launched again, and has this burst.
+    pub fn release(&self, burst: usize) {
+        self.burst.store(burst as u16, Ordering::Relaxed);
+        self.said.store(0, Ordering::Relaxed);
     }
 
-    /// Asks for a burst of `frames`, at least 1; false if the loop has not taken what was said before.
-    pub fn set_burst(&self, frames: u16) -> bool {
-        self.0.compare_exchange(0, frames.into(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    /// Asks for a burst of `frames`, at least 1, unless something else is said. Has the loop taken it?
+    pub fn has_burst(&self, frames: u16) -> bool {
+        let had = self.burst() == frames;
+        if !had {
+            let said = &self.said;
+            let _ = said.compare_exchange(0, frames.into(), Ordering::Relaxed, Ordering::Relaxed);
+        }
+        had
     }
 
-    /// The loop has done what it was asked for.
+    /// Frames that the loop receives and sends at once.
+    pub fn burst(&self) -> u16 {
+        self.burst.load(Ordering::Relaxed)
+    }
+
+    /// The loop has taken a burst.
     pub fn taken(&self, frames: u16) {
+        self.burst.store(frames, Ordering::Relaxed);
         // It may have been told to halt meanwhile, which stays.
-        let _ = self.0.compare_exchange(frames.into(), 0, Ordering::Relaxed, Ordering::Relaxed);
+        let said = &self.said;
+        let _ = said.compare_exchange(frames.into(), 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -111,17 +128,18 @@ mod tests {
     #[test]
     fn a_switch_says_one_thing_at_a_time_and_a_halt_stays() {
         let switch = Switch::default();
-        assert_eq!(switch.said(), Said::Nothing);
-        assert!(switch.set_burst(7) && !switch.set_burst(8), "the first is not taken yet");
+        switch.release(32);
+        assert_eq!((switch.said(), switch.burst()), (Said::Nothing, 32));
+        assert!(!switch.has_burst(7) && !switch.has_burst(8), "the first is not taken yet");
         assert_eq!(switch.said(), Said::Burst(7));
         switch.taken(7);
         assert_eq!(switch.said(), Said::Nothing);
-        assert!(switch.set_burst(9));
+        assert!(switch.has_burst(7) && !switch.has_burst(9));
         switch.halt();
         switch.taken(9);
         assert_eq!(switch.said(), Said::Halt);
-        assert!(!switch.set_burst(1));
-        switch.release();
-        assert_eq!(switch.said(), Said::Nothing);
+        assert!(!switch.has_burst(1));
+        switch.release(9);
+        assert_eq!((switch.said(), switch.burst()), (Said::Nothing, 9));
     }
 }

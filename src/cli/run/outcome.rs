@@ -20,8 +20,10 @@ pub fn publish(report: &Report, json: Option<&Path>, screen: &Screen) -> Result<
         screen.say(table.trim_end());
         return screen.show(&text);
     }
-    screen.show(&table)?;
-    json.map_or(Ok(()), |path| save("--json", path, |out| out.write_all(text.as_bytes())))
+    // the file first: whoever reads the table may have gone
+    let saved =
+        json.map_or(Ok(()), |path| save("--json", path, |out| out.write_all(text.as_bytes())));
+    saved.and(screen.show(&table))
 }
 
 /// Compares the report with what is expected of it, and puts down what came of that.

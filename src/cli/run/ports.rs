@@ -77,7 +77,7 @@ pub fn show<'a>(
 pub fn config_rxtx(side: &SideGauges) -> String {
     let (port, granted) = (&side.device, side.device.granted());
     let by = |port| if port { "by the port" } else { "by us" };
-    let burst = side.engines.first().map_or(0, |engine| engine.burst.get());
+    let burst = side.switches.first().map_or(0, |switch| switch.burst());
     format!(
         "{}\n  port {} {}: {} queue pairs of {} descriptors each way, bursts of {burst} frames\n  \
          checksums: received {}, sent {}  MTU {}\n",

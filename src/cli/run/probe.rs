@@ -2,8 +2,8 @@
 
 use super::ports;
 use super::setup::{self, Setup, Sides, Wait};
-use crate::cli::Failure;
 use crate::cli::profile::{Kind, Profile};
+use crate::cli::{Failure, files};
 
 /// Opens it as a server would, without traffic, and writes to the standard output.
 pub fn probe(eal: &[String], profile: Profile) -> Result<(), Failure> {
@@ -18,6 +18,5 @@ pub fn probe(eal: &[String], profile: Profile) -> Result<(), Failure> {
         let plug = setup.device(&setup.profile.server, None, Wait::No)?;
         ports::info("server", &plug.device)
     };
-    print!("{shown}");
-    Ok(())
+    files::show(shown.as_bytes())
 }

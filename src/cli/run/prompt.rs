@@ -2,7 +2,7 @@
 //! which asks the session for runs, reads counters, and talks to engines through their mailboxes.
 
 use super::desk::Desk;
-use super::lcores::{Said, Switch};
+use super::lcores::Switch;
 use super::listing;
 use super::ports;
 use super::readings::Board;
@@ -27,7 +27,7 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -99,7 +99,7 @@ impl Prompt {
         clients: Option<Steered>,
     ) -> Self {
         let talks = script.interactive || !script.lines.is_empty();
-        let typed = script.interactive && io::stdin().is_terminal();
+        let typed = script.interactive && is_typed();
         let waiting = talks.then(|| {
             let now = Instant::now();
             let sides = rig.sides.iter().map(|side| (side.clone(), show::Last::of(side, now)));
@@ -198,7 +198,7 @@ impl Talker {
             }
         }
         if script.interactive {
-            if io::stdin().is_terminal() {
+            if is_typed() {
                 self.converse()
             } else {
                 self.listen()
@@ -221,7 +221,7 @@ impl Talker {
         };
         editor.set_helper(Some(Completion));
         if let Ok(printer) = editor.create_external_printer() {
-            self.screen.type_below(Box::new(printer));
+            self.screen.type_below(printer);
         }
         loop {
             match editor.readline(SIGN) {
@@ -349,9 +349,7 @@ impl Talker {
                 String::new()
             }
         };
-        let mut out = io::stdout().lock();
-        // whoever reads it may have gone, which is no reason to end a run
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        self.screen.answer(&text);
         Ok(Next::Line)
     }
 
@@ -409,16 +407,13 @@ impl Talker {
     }
 
     fn set_burst(&self, frames: u16) -> Result<(), String> {
-        let taken = || self.switches.iter().all(|switch| switch.said() == Said::Nothing);
-        if wait_until(TAKEN_WITHIN, taken)
-            && self.switches.iter().all(|switch| switch.set_burst(frames))
-            && wait_until(TAKEN_WITHIN, taken)
-        {
-            let engines = self.sides.iter().flat_map(|(side, _)| &side.engines);
-            engines.for_each(|engine| engine.burst.set(frames.into()));
-            return Ok(());
+        // all are asked, whatever one of them says
+        let taken =
+            || self.switches.iter().fold(true, |all, switch| all & switch.has_burst(frames));
+        match wait_until(TAKEN_WITHIN, taken) {
+            true => Ok(()),
+            false => Err("an engine does not answer".to_owned()),
         }
-        Err("an engine does not answer".to_owned())
     }
 
     fn set_rate(&self, rate: f64) -> Result<(), String> {
@@ -449,6 +444,11 @@ impl Talker {
         }
         Ok(Next::Line)
     }
+}
+
+/// Does somebody sit at a terminal, and see what is said?
+fn is_typed() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
 /// Completes commands.

@@ -173,7 +173,8 @@ impl Readings {
 
     /// The end: adds what the engines have `left`, which have stopped. What was recorded in all, and the
     /// rows.
-    pub fn finish(mut self, left: &Measured) -> Result<(Measured, Vec<Interval>), Failure> {
+    /// A log that could not be written is the failure.
+    pub fn finish(mut self, left: &Measured) -> (Measured, Vec<Interval>, Result<(), Failure>) {
         let end = self.began.elapsed();
         for control in &self.controls {
             if let Some(late) = control.answer() {
@@ -184,13 +185,12 @@ impl Readings {
         let last = Duration::from_secs_f64(self.rows.last().map_or(0.0, |row| row.end_s));
         self.end_interval(end, end.saturating_sub(last));
         let flushed = self.hlog.as_mut().map_or(Ok(()), HLog::flush);
-        match self.trouble.or(flushed.err()) {
+        let written = match self.trouble.or(flushed.err()) {
             Some(error) => Err(Failure::Run(format!("--hlog: cannot be written: {error}"))),
-            None => {
-                // the prompt shows it until the next run
-                let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok((board.whole.clone(), self.rows))
-            }
-        }
+            None => Ok(()),
+        };
+        // the prompt shows it until the next run
+        let whole = self.board.lock().unwrap_or_else(PoisonError::into_inner).whole.clone();
+        (whole, self.rows, written)
     }
 }

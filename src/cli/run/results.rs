@@ -15,7 +15,6 @@ use crate::engine::Error;
 use crate::measure::histogram::human_ns;
 use crate::measure::report::{Connections, LoopbackSide, Pacing, Report};
 use crate::measure::{Interval, interval};
-use std::path::Path;
 
 /// A client that was busy for so much of its time was the bottleneck, or near it.
 const SATURATED: f64 = 0.97;
@@ -28,19 +27,21 @@ pub struct Results {
     intervals: Vec<Interval>,
     not_started: u64,
     trouble: Option<Error>,
+    /// Was the log of histograms written?
+    logged: Result<(), Failure>,
 }
 
 impl Results {
     /// Collects it: what `readings` had taken before, and what the engines still have.
-    pub fn of<W: Workload>(runners: &[OnPort<W>], readings: Readings) -> Result<Self, Failure> {
+    pub fn of<W: Workload>(runners: &[OnPort<W>], readings: Readings) -> Self {
         let (mut left, mut not_started, mut trouble) = (Measured::default(), 0, None);
         for load in runners.iter().map(|runner| runner.engine().app().load()) {
             left.merge(load.measured());
             not_started += load.not_started();
             trouble = trouble.or(load.trouble());
         }
-        let (measured, intervals) = readings.finish(&left)?;
-        Ok(Results { measured, intervals, not_started, trouble })
+        let (measured, intervals, logged) = readings.finish(&left);
+        Results { measured, intervals, not_started, trouble, logged }
     }
 
     /// The result of a run of clients. `sides` are those that there are, the client's first.
@@ -80,16 +81,19 @@ impl Results {
         screen: &Screen,
     ) -> Result<(), Failure> {
         let expected = outcome::judge(report, &load.expect);
-        outcome::publish(report, common.json.as_deref(), screen)?;
-        if let Some(path) = load.hgrm.as_deref().filter(|path| *path != Path::new("-")) {
+        let mut written = self.logged.clone();
+        if let Some(path) = load.hgrm.as_deref() {
             let open = load.rate.is_some();
             let Measured { latency, service, .. } = &self.measured;
             let histogram = if open { latency } else { service };
-            save("--hgrm", path, |out| histogram.write_hgrm(out))?;
+            written = written.and(save("--hgrm", path, |out| histogram.write_hgrm(out)));
         }
         if let Some(path) = &load.csv {
-            save("--csv", path, |out| interval::write_csv(&self.intervals, out))?;
+            let csv = save("--csv", path, |out| interval::write_csv(&self.intervals, out));
+            written = written.and(csv);
         }
+        written = written.and(outcome::publish(report, common.json.as_deref(), screen));
+        let ended = expected.and(written);
         remarks(report).iter().for_each(|line| screen.say(&format!("lastack: {line}")));
         let failed = report.connections.failed;
         match self.trouble {
@@ -104,9 +108,9 @@ impl Results {
                 screen.say(&format!(
                     "lastack: {failed} connections failed, the latest one: {error}{hint}"
                 ));
-                expected
+                ended
             }
-            None => expected,
+            None => ended,
         }
     }
 }

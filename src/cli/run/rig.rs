@@ -75,15 +75,18 @@ impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
         let loops = if together { 1 } else { at_client.len() + at_server.len() };
         // servers have the first
         let first_client = if together { 0 } else { at_server.len() };
+        let switches: Vec<Arc<Switch>> = (0..loops).map(|_| Arc::default()).collect();
         for side in &mut sides {
             let first = if side.name == "client" { first_client } else { 0 };
-            side.lcores = lcores[first..].iter().copied().take(side.engines.len()).collect();
+            let places = first..(first + side.engines.len()).min(loops);
+            side.lcores = lcores[places.clone()].to_vec();
+            side.switches = switches[places].to_vec();
         }
         Rig {
             setup,
             sides,
             controls,
-            switches: (0..loops).map(|_| Arc::default()).collect(),
+            switches,
             serves,
             engines: Engines::AtRest(at_client, at_server),
             down: Alarm::default(),
@@ -131,6 +134,7 @@ impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
                 runner.engine_mut().app_mut().load_mut().begin_anew();
             }
         }
+        self.sides.iter().for_each(SideGauges::lower_peaks);
         let before = self.counted(&[]);
         self.launch()?;
         Ok(before)
@@ -179,12 +183,21 @@ impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
     }
 
     fn launch(&mut self) -> Result<(), Failure> {
+        let launched = self.launch_all();
+        if launched.is_err() {
+            self.switches.iter().for_each(|switch| switch.halt()); // those that have been
+        }
+        launched
+    }
+
+    fn launch_all(&mut self) -> Result<(), Failure> {
         let taken = core::mem::replace(&mut self.engines, Engines::Lost);
         let Engines::AtRest(mut clients, mut servers) = taken else {
             self.engines = taken;
             return Ok(());
         };
-        self.switches.iter().for_each(|switch| switch.release());
+        let bursts = servers.iter().map(burst).chain(clients.iter().map(burst));
+        self.switches.iter().zip(bursts).for_each(|(switch, burst)| switch.release(burst));
         self.down = Alarm::default();
         let (setup, down) = (&self.setup, &self.down);
         if self.switches.len() == 1 && !clients.is_empty() && !servers.is_empty() {
@@ -206,9 +219,11 @@ impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
         self.switches.iter().for_each(|switch| switch.halt());
         self.engines = match core::mem::replace(&mut self.engines, Engines::Lost) {
             Engines::Apart(clients, servers) => {
-                let clients: Result<_, _> = clients.into_iter().map(join).collect();
-                let servers: Result<_, _> = servers.into_iter().map(join).collect();
-                Engines::AtRest(clients?, servers?)
+                // all of them, before one that panicked is told
+                let clients: Vec<_> = clients.into_iter().map(join).collect();
+                let servers: Vec<_> = servers.into_iter().map(join).collect();
+                let clients = clients.into_iter().collect::<Result<_, _>>()?;
+                Engines::AtRest(clients, servers.into_iter().collect::<Result<_, _>>()?)
             }
             Engines::Together(handle) => {
                 let (client, server) = join(handle)?;
@@ -234,6 +249,10 @@ fn on_lcores<A: App + Send + 'static>(
             launch(setup, place, down, move || engines::drive(runner, &switch))
         })
         .collect()
+}
+
+fn burst<A: App>(runner: &OnPort<A>) -> usize {
+    runner.port().burst()
 }
 
 /// Frames that ports lost, by reason.

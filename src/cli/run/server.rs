@@ -91,6 +91,7 @@ impl<S: App> Servers<S> {
             device,
             descriptors: setup.profile.buffers.queue,
             lcores: Vec::new(),
+            switches: Vec::new(),
         };
         Ok(Servers { runners, gauges })
     }

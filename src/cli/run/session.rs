@@ -49,7 +49,7 @@ impl Job<'_> {
 /// Runs as the options and the prompt say.
 ///
 /// # Errors
-/// That of the last run, else of one before it, else of the prompt.
+/// That of the last run, else of one before it, else of an engine or of the prompt.
 pub fn run<W: Workload + Send + 'static, S: App + Send + 'static>(
     mut rig: Rig<W, S>,
     job: &Job<'_>,
@@ -64,30 +64,13 @@ pub fn run<W: Workload + Send + 'static, S: App + Send + 'static>(
     });
     let mut prompt = Prompt::new(script, desk.clone(), screen.clone(), &rig, steered);
     let overhead = rig.calibrate()?;
-    let mut session = Session { overhead, job, signals, screen, desk, board, stopped: false };
-    let mut next = job.begins_at_once().then(|| job.length());
-    if next.is_none() {
-        rig.idle()?;
-        prompt.open();
-        next = session.wait(&rig, &prompt);
-    }
-    let (mut last, mut earlier) = (Ok(()), Ok(()));
-    while let Some(length) = next.take() {
-        last = session.run(&mut rig, length, &mut prompt);
-        if rig.is_lost() || !session.goes_on(&prompt) {
-            break;
-        }
-        if let Err(failure) = &last {
-            session.screen.say(&format!("lastack: {failure}"));
-            earlier = earlier.and(core::mem::replace(&mut last, Ok(())));
-        }
-        rig.idle()?;
-        session.desk.told();
-        next = session.wait(&rig, &prompt);
-    }
+    let mut session = Session { overhead, job, signals, screen, desk, board };
+    let ran = session.all(&mut rig, &mut prompt);
+    let halted = rig.halt();
     drop(rig);
     let told = prompt.end();
-    last.and(earlier.map_err(|failure| failure.before("an earlier run: "))).and(told)
+    session.screen.type_no_more();
+    ran.and(halted).and(told)
 }
 
 struct Session<'a> {
@@ -98,11 +81,46 @@ struct Session<'a> {
     screen: Screen,
     desk: Arc<Desk>,
     board: Arc<Mutex<Board>>,
-    /// The prompt has ended the last run.
-    stopped: bool,
 }
 
 impl Session<'_> {
+    /// All runs. The failure is that of the last one, else the first of those before it.
+    fn all<W: Workload + Send + 'static, S: App + Send + 'static>(
+        &mut self,
+        rig: &mut Rig<W, S>,
+        prompt: &mut Prompt,
+    ) -> Result<(), Failure> {
+        let mut next = self.job.begins_at_once().then(|| self.job.length());
+        if next.is_none() {
+            rig.idle()?;
+            prompt.open();
+            next = self.wait(rig, prompt);
+        }
+        let (mut last, mut earlier): (Result<(), Failure>, _) = (Ok(()), Ok(()));
+        while let Some(length) = next {
+            if let Err(failure) = core::mem::replace(&mut last, Ok(())) {
+                if !prompt.is_typed() {
+                    self.screen.say(&format!("lastack: {failure}"));
+                }
+                earlier = earlier.and(Err(failure.before("an earlier run: ")));
+            }
+            last = self.run(rig, length, prompt);
+            let goes_on = !rig.is_lost() && self.goes_on(prompt);
+            if goes_on {
+                if let (Err(failure), true) = (&last, prompt.is_typed()) {
+                    self.screen.say(&format!("lastack: {failure}"));
+                }
+                rig.idle()?;
+            }
+            self.desk.told();
+            if !goes_on {
+                break;
+            }
+            next = self.wait(rig, prompt);
+        }
+        last.and(earlier)
+    }
+
     /// One run, of this length.
     fn run<W: Workload + Send + 'static, S: App + Send + 'static>(
         &mut self,
@@ -127,12 +145,11 @@ impl Session<'_> {
         let sides: Vec<_> = rig.sides.iter().collect();
         let windows = watch(&timing, self.signals, &sides, &mut readings, &self.screen, ended);
         self.screen.end();
-        self.stopped = self.desk.wants_to_stop();
-        rig.end()?;
         if self.signals.interrupted() && prompt.is_typed() {
             self.signals.forget_interrupt();
             self.desk.interrupt();
         }
+        rig.end()?;
 
         let after = rig.counted(&windows);
         let sides = after.into_iter().zip(&before).map(|(side, before)| side.since(before));
@@ -142,17 +159,17 @@ impl Session<'_> {
             let report = results::of_sides(self.job, profile, &windows[0], sides);
             return outcome::publish(&report, common.json.as_deref(), &self.screen);
         };
-        let results = Results::of(rig.clients(), readings)?;
+        let results = Results::of(rig.clients(), readings);
         let mut report = results.report(self.job, load, profile, &windows[0], sides);
         let turn_ns = windows[0].turn_ns(rig.setup.clock.hz());
         report.overhead = self.overhead.map(|overhead| Overhead { turn_ns, ..overhead });
         results.publish(&mut report, common, load, &self.screen)
     }
 
-    /// May there be another run?
+    /// May there be another run? As long as there are commands to be carried out.
     fn goes_on(&self, prompt: &Prompt) -> bool {
-        let more = self.job.common.interactive || (self.stopped && prompt.is_open());
-        more && !self.desk.wants_to_end() && !self.signals.caught()
+        let ended = self.signals.terminated() || (self.signals.interrupted() && !prompt.is_typed());
+        prompt.is_open() && !self.desk.wants_to_end() && !ended
     }
 
     /// Waits for the prompt to start a run. Returns its length, or `None` if there will be none.

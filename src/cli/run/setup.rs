@@ -1,6 +1,7 @@
 //! What a run stands on: EAL, buffers and ports.
 
 use super::checks;
+use super::watch::Signals;
 use crate::cli::args::Common;
 use crate::cli::machine::Machine;
 use crate::cli::profile::{Device, Kind, Profile, Role};
@@ -104,7 +105,7 @@ impl Setup {
     }
 
     /// The port of a server or of a client.
-    pub fn device(&self, role: &Role, burst: Option<u16>, wait: Wait) -> Result<Plug, Failure> {
+    pub fn device(&self, role: &Role, burst: Option<u16>, wait: Wait<'_>) -> Result<Plug, Failure> {
         let Device { kind, mtu, checksum_offload, .. } = self.profile.device;
         let name = role.device.as_deref().unwrap_or_default();
         let (pool, queue) = (self.pool("buffers")?, self.profile.buffers.queue);
@@ -127,7 +128,7 @@ impl Setup {
         };
         let device = match wait {
             Wait::No => open().map_err(Failure::run)?,
-            Wait::ForLink => open_with_peer(open)?,
+            Wait::ForLink(signals) => open_with_peer(open, signals)?,
         };
         if let Some(line) = checks::refused(device.name(), asked, device.granted()) {
             eprintln!("lastack: {line}");
@@ -148,20 +149,23 @@ pub enum Sides<'a> {
 }
 
 /// Shall a port be waited for until its other end is there?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// Yes.
-    ForLink,
+#[derive(Clone, Copy, Debug)]
+pub enum Wait<'a> {
+    /// Yes, unless there is a signal.
+    ForLink(&'a Signals),
     /// No.
     No,
 }
 
 /// Opens a device whose driver may want its peer to be there, and waits for the link.
-fn open_with_peer(open: impl Fn() -> Result<EthDev, PortError>) -> Result<EthDev, Failure> {
+fn open_with_peer(
+    open: impl Fn() -> Result<EthDev, PortError>,
+    signals: &Signals,
+) -> Result<EthDev, Failure> {
     let until = std::time::Instant::now() + LINK_WAIT;
     let in_time = || {
         std::thread::sleep(Duration::from_millis(50));
-        std::time::Instant::now() < until
+        std::time::Instant::now() < until && !signals.caught()
     };
     let device = loop {
         match open() {

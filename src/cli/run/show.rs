@@ -177,7 +177,7 @@ fn cookies(mode: SynCookies) -> &'static str {
 /// `show latency`
 pub fn latency(board: &Board) -> String {
     let Some(last) = &board.last else {
-        return "  nothing has been recorded yet: it is taken once a second\n".to_owned();
+        return "  nothing has been recorded yet: it is taken with each line of --stats-period, else each second\n".to_owned();
     };
     let mut out = times(&board.shown().by_kind().map(|(kind, of)| (kind, of.summary())));
     let [p50, p99, p99_9, max] =

@@ -1,6 +1,7 @@
 //! One side of a run as its counters tell it: the sums over its engines.
 
 use super::engines::Gauges;
+use super::lcores::Switch;
 use crate::measure::rate::{Totals, per_second, ratio};
 use crate::measure::report::{
     Bytes, Connections, Cycles, LoopbackSide, Packets, Requests, Side, Syn, TimeLeft, TimeWait,
@@ -9,6 +10,7 @@ use crate::port::dpdk::EthDev;
 use crate::tcp::Counters;
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The engines of one side.
 #[derive(Clone)]
@@ -23,6 +25,8 @@ pub struct SideGauges {
     pub descriptors: u16,
     /// The lcores that poll them, once they have their places.
     pub lcores: Vec<u32>,
+    /// The switches of their loops, likewise; one if both sides are polled by one loop.
+    pub switches: Vec<Arc<Switch>>,
 }
 
 /// The totals of a measured window, and its length.
@@ -74,6 +78,15 @@ impl SideGauges {
     /// Connections that were established.
     pub fn established(&self) -> u64 {
         self.sum(|engine| engine.tally.established.get())
+    }
+
+    /// Lets the high-water marks begin anew; the engines are at rest.
+    pub fn lower_peaks(&self) {
+        for Gauges { tally, metrics, .. } in &self.engines {
+            tally.peak.set(tally.open_now.get());
+            metrics.time_wait_peak.set(metrics.time_wait.get());
+            metrics.syn_cache_peak.set(metrics.syn_cache.get());
+        }
     }
 
     /// Connections, for a report.

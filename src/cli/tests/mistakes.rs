@@ -177,7 +177,7 @@ fn options_that_do_not_go_together() {
     for (line, text) in [
         (
             "loopback -i --json -",
-            "--json -: with -i the standard output is for commands; name a file",
+            "--json -: with -i or --cmdline-file answers go to the standard output; name a file",
         ),
         (
             "server --gateway 198.18.0.9 --gateway 2001:db8::9 --gateway 198.18.0.8",
