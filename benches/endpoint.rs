@@ -1,7 +1,7 @@
 //! What a connection and a request cost a side, in cycles: client and server engines over a pair of
 //! ring ports, beside the cost of the bare port in the same run.
 //!
-//! Run with `cargo bench --bench endpoint`. Cycles are of the time-stamp counter and count turns of
+//! Run with `cargo bench --bench endpoint`, or a part of it with `-- cost` or `-- recording`. Cycles are of the time-stamp counter and count turns of
 //! the loop that did something. A run is cut into windows; the best window says what the code
 //! costs, the median what this machine gave it. On one thread both sides share a cache, on two each
 //! packet crosses from core to core. Hugepages are used if some are reserved.
@@ -29,6 +29,8 @@ type Side<A> = Runner<DpdkPort, A, Tsc>;
 /// Windows of a run, and turns of the loop in each.
 const WINDOWS: usize = 60;
 const TURNS: u64 = 20_000;
+/// Pairs of windows, a tenth as long, in which one client records and one does not.
+const PAIRS: usize = 600;
 const CONNECTIONS: u32 = 64;
 const SHAPE: Shape = Shape { request_size: 64, response_size: 64 };
 
@@ -44,19 +46,26 @@ fn run() -> Outcome<()> {
     let lcores = eal.lcores().to_vec();
     let memory = if eal.has_hugepages() { "hugepages" } else { "ordinary pages" };
     println!("ring ports, {CONNECTIONS} connections, 64-octet messages, {memory}");
-    let on_lcore = eal.clone();
-    let bare = eal.launch(lcores[0], move || bare(&on_lcore))?;
-    println!("bare port, rx+tx, one thread: {:.0} cycles a packet", joined(bare.join())?);
-    println!("{:<21} {:>8} {:>8} {:>8}", "cycles a side", "best", "median", "/packet");
-    for threads in [1, 2] {
-        if threads > lcores.len() {
-            println!("two threads: this machine has one processor");
-            break;
+    if support::is_asked_for("cost") {
+        let on_lcore = eal.clone();
+        let bare = eal.launch(lcores[0], move || bare(&on_lcore))?;
+        println!("bare port, rx+tx, one thread: {:.0} cycles a packet", joined(bare.join())?);
+        println!("{:<21} {:>8} {:>8} {:>8}", "cycles a side", "best", "median", "/packet");
+        for threads in [1, 2] {
+            if threads > lcores.len() {
+                println!("two threads: this machine has one processor");
+                break;
+            }
+            measure::<Crr>(&eal, &lcores[..threads], "crr", "connection")?;
+            measure::<Rr>(&eal, &lcores[..threads], "rr", "request")?;
         }
-        measure::<Crr>(&eal, &lcores[..threads], "crr", "connection")?;
-        measure::<Rr>(&eal, &lcores[..threads], "rr", "request")?;
     }
-    Ok(())
+    if !support::is_asked_for("recording") {
+        return Ok(());
+    }
+    println!("what recording times costs a client: cycles with and without, by turns");
+    recording::<Crr>(&eal, lcores[0], "crr", "connection")?;
+    recording::<Rr>(&eal, lcores[0], "rr", "request")
 }
 
 fn joined<T>(outcome: std::thread::Result<Outcome<T>>) -> Outcome<T> {
@@ -85,9 +94,15 @@ fn config(host: u8) -> Outcome<Config> {
     Ok(config)
 }
 
-fn client<W: Workload>(port: DpdkPort, remote: SocketAddr, once: bool) -> Outcome<Side<W>> {
+fn client<W: Workload>(
+    port: DpdkPort,
+    remote: SocketAddr,
+    once: bool,
+    record: bool,
+) -> Outcome<Side<W>> {
     let load = LoadConfig {
         connections: CONNECTIONS,
+        record,
         shape: SHAPE,
         requests_per_connection: once.then_some(1),
         close: CloseBy::Server,
@@ -135,7 +150,7 @@ fn measure<W: Workload + Send + 'static>(
     let (near, far) = (pair.a.queue_pair(0)?, pair.b.queue_pair(0)?);
     let sides = if let [lcore] = lcores {
         let both = eal.launch(*lcore, move || -> Outcome<_> {
-            let (mut server, mut client) = (server(far, at)?, client::<W>(near, at, once)?);
+            let (mut server, mut client) = (server(far, at)?, client::<W>(near, at, once, true)?);
             let mut found = [Vec::new(), Vec::new()];
             let mut last = [read(&client), read(&server)];
             for window in 0..WINDOWS {
@@ -172,7 +187,7 @@ fn measure<W: Workload + Send + 'static>(
             Ok(found)
         })?;
         let loading = eal.launch(lcores[0], move || -> Outcome<_> {
-            let mut client = client::<W>(near, at, once)?;
+            let mut client = client::<W>(near, at, once, true)?;
             let mut found = Vec::new();
             let mut last = read(&client);
             for window in 0..WINDOWS {
@@ -211,6 +226,65 @@ fn measure<W: Workload + Send + 'static>(
             "{workload:<5} {threads:<7} {side:<7} {best:>8.0} {median:>8.0} {packet:>8.0}   per {unit}"
         );
     }
+    Ok(())
+}
+
+/// Two clients with their servers on one thread, of which one records, each in its window by turns. The
+/// ratios of neighbouring windows say what it costs, whatever the machine's pace is.
+fn recording<W: Workload + Send + 'static>(
+    eal: &Eal,
+    lcore: u32,
+    workload: &'static str,
+    unit: &str,
+) -> Outcome<()> {
+    let (at, once): (SocketAddr, _) = ("198.18.0.2:80".parse()?, workload == "crr");
+    let pairs = [wire(eal, &format!("{workload}_on"))?, wire(eal, &format!("{workload}_off"))?];
+    let measured = eal.launch(lcore, move || -> Outcome<Vec<[f64; 2]>> {
+        let mut both = Vec::new();
+        for (pair, record) in pairs.iter().zip([true, false]) {
+            let (near, far) = (pair.a.queue_pair(0)?, pair.b.queue_pair(0)?);
+            both.push((client::<W>(near, at, once, record)?, server(far, at)?));
+        }
+        let mut found = Vec::new();
+        for window in 0..PAIRS {
+            let mut costs = [0.0; 2];
+            // the order changes, so that neither has what the other left in the cache
+            for place in [window % 2, 1 - window % 2] {
+                let (client, server) = &mut both[place];
+                let before = read(client);
+                for _ in 0..TURNS / 10 {
+                    client.poll_once();
+                    server.poll_once();
+                }
+                let of = difference(&read(client), &before);
+                let units = if once { of.connections } else { of.packets / 2 };
+                costs[place] = of.cycles as f64 / units.max(1) as f64;
+            }
+            if window >= PAIRS / 10 {
+                found.push(costs);
+            }
+        }
+        Ok(found)
+    })?;
+    let costs = joined(measured.join())?;
+    let sorted = |of: &dyn Fn(&[f64; 2]) -> f64| {
+        let mut figures: Vec<f64> = costs.iter().map(of).collect();
+        figures.sort_by(f64::total_cmp);
+        figures
+    };
+    let (on, off) = (sorted(&|c| c[0]), sorted(&|c| c[1]));
+    let ratios = sorted(&|c| c[0] / c[1]);
+    let part = |figures: &[f64], quarter: usize| figures[figures.len() * quarter / 4];
+    println!(
+        "{workload:<5} best {:.0} and {:.0}, median {:.0} and {:.0} per {unit}; ratio {:.3}, quartiles {:.3} and {:.3}",
+        on[0],
+        off[0],
+        part(&on, 2),
+        part(&off, 2),
+        part(&ratios, 2),
+        part(&ratios, 1),
+        part(&ratios, 3),
+    );
     Ok(())
 }
 

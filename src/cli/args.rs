@@ -142,13 +142,14 @@ pub struct Common {
     /// Begin a run at once, with a prompt, too (a server serves at once in any case)
     #[arg(short, long, requires = "interactive")]
     pub auto_start: bool,
-    /// Carry out the commands of this file first
+    /// Carry out the commands of this file, as at the prompt, and with -i before those
     #[arg(long, value_name = "FILE")]
     pub cmdline_file: Option<PathBuf>,
     /// End at the first line of that file that is wrong
     #[arg(long, requires = "cmdline_file")]
     pub cmdline_strict: bool,
-    /// Write the result as JSON, `-` = to the standard output in place of the table
+    /// Write the result, of several runs the last one's, as JSON; `-` = to the standard output in place of
+    /// the table
     #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
     #[command(flatten)]

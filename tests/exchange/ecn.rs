@@ -54,6 +54,22 @@ fn is_off_unless_wanted() {
     assert_eq!(tcp.our_ecn, 0);
 }
 
+/// A SYN that went again because of the peer's old connection was not lost to anybody who drops ECN.
+#[test]
+fn a_syn_behind_a_rst_asks_again() {
+    let mut tcp = Exchange::new(with_ecn());
+    tcp.connect();
+    tcp.sends(syn().seq(100).with(Flags::ECE | Flags::CWR));
+    tcp.at(10);
+    tcp.receives(ack().seq(700).ack(5_000));
+    tcp.sends(rst().seq(5_000));
+    tcp.at(12);
+    tcp.sends(syn().seq(100).with(Flags::ECE | Flags::CWR));
+    tcp.receives(syn_ack().seq(300).ack(101).with(Flags::ECE));
+    tcp.sends(ack().seq(101).ack(301));
+    assert!(tcp.engine.info(tcp.conn()).unwrap().ecn);
+}
+
 /// RFC 3168 §6.1.1.1: some networks drop a SYN that asks.
 #[test]
 fn a_syn_that_is_sent_again_does_not_ask() {

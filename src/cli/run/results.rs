@@ -78,6 +78,7 @@ impl Results {
         report: &mut Report,
         common: &Common,
         load: &LoadArgs,
+        window: &Window,
         screen: &Screen,
     ) -> Result<(), Failure> {
         let expected = outcome::judge(report, &load.expect);
@@ -94,7 +95,7 @@ impl Results {
         }
         written = written.and(outcome::publish(report, common.json.as_deref(), screen));
         let ended = expected.and(written);
-        remarks(report).iter().for_each(|line| screen.say(&format!("lastack: {line}")));
+        remarks(report, window).iter().for_each(|line| screen.say(&format!("lastack: {line}")));
         let failed = report.connections.failed;
         match self.trouble {
             Some(error) if report.connections.established == 0 => {
@@ -116,8 +117,13 @@ impl Results {
 }
 
 /// Why the figures may be the client's own, and not the server's.
-fn remarks(report: &Report) -> Vec<String> {
+fn remarks(report: &Report, window: &Window) -> Vec<String> {
     let mut lines = Vec::new();
+    if !window.warm {
+        let line =
+            "the run ended before its warm-up: rates are of that, and no times were recorded";
+        lines.push(line.to_owned());
+    }
     let client = report.client.as_ref().map(|client| &client.side).or(report.side.as_ref());
     if client.is_some_and(|side| side.cycles.busy >= SATURATED) {
         let line =
@@ -195,7 +201,8 @@ mod tests {
                 side: Some(side),
                 ..Report::blank()
             };
-            let lines = remarks(&report).into_iter();
+            let window = Window { warm: true, ..Window::default() };
+            let lines = remarks(&report, &window).into_iter();
             lines.map(|line| line.split(':').next().unwrap_or_default().to_owned()).collect()
         };
         let (busy, late) =
@@ -211,5 +218,7 @@ mod tests {
             let lines: Vec<String> = lines;
             assert_eq!(lines, told);
         }
+        let cold = remarks(&Report::blank(), &Window::default());
+        assert!(cold[0].starts_with("the run ended before its warm-up"), "{cold:?}");
     }
 }

@@ -163,7 +163,7 @@ impl Session<'_> {
         let mut report = results.report(self.job, load, profile, &windows[0], sides);
         let turn_ns = windows[0].turn_ns(rig.setup.clock.hz());
         report.overhead = self.overhead.map(|overhead| Overhead { turn_ns, ..overhead });
-        results.publish(&mut report, common, load, &self.screen)
+        results.publish(&mut report, common, load, &windows[0], &self.screen)
     }
 
     /// May there be another run? As long as there are commands to be carried out.

@@ -36,6 +36,8 @@ pub struct Window {
     pub totals: Totals,
     /// How long it was.
     pub span: Duration,
+    /// It began after the warm-up; a run that ended before has the window of its warm-up.
+    pub warm: bool,
 }
 
 impl Window {

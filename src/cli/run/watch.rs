@@ -125,7 +125,7 @@ pub fn watch(
     totals
         .iter()
         .zip(&base.1)
-        .map(|(now_at, before)| Window { totals: now_at.since(before), span: end - base.0 })
+        .map(|(now_at, before)| Window { totals: now_at.since(before), span: end - base.0, warm })
         .collect()
 }
 
