@@ -48,7 +48,7 @@ pub(super) const VERBS: [Verb; 29] = [
     Verb {
         words: &["stop"],
         takes: Takes::Nothing,
-        help: "end the run and print its result, as Ctrl-C does; engines and the prompt stay, and a server serves on",
+        help: "end the run and print its result, as Ctrl-C does; engines stay, and a server serves on",
         read: |_| Ok(Order::Stop),
     },
     Verb {
