@@ -333,3 +333,112 @@ fn frames_are_shown_while_they_are_wanted() {
     let syns = messages.matches("198.18.0.2.9000: Flags [S], ").count();
     assert!((2..=16).contains(&syns) && syns.is_multiple_of(2), "of one run, at both ends: {syns}");
 }
+
+/// The last line that begins with `name` of all that was shown of `side`.
+#[track_caller]
+fn shown(text: &str, side: &str, name: &str) -> String {
+    let (mut of_side, mut found) = (false, None);
+    for line in text.lines() {
+        match line.strip_prefix("  ") {
+            Some(row) if of_side && row.starts_with(name) => found = Some(row),
+            Some(_) => {}
+            None => of_side = line == side,
+        }
+    }
+    found.unwrap_or_else(|| panic!("no {name} of the {side} in {text}")).to_owned()
+}
+
+#[test]
+fn the_prompt_shows_and_sets_while_the_run_goes_on() {
+    let lines = "show config tcp\nwait 300ms\nset msl 100ms\nset time-wait strict\nset msl never\n\
+                 wait 600ms\nshow time-wait\nshow tcp stats\nshow config tcp\nquit\nshow time-wait\n";
+    let output = told("loopback --workload crr -i -a --max-time-wait 1M", lines);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let messages = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{messages}");
+    assert!(messages.contains("lastack: set msl never: a time with its unit is expected"));
+    let (prompt, result) = text.split_once("loopback crr:").expect("the result comes at the end");
+    let (before, after) = prompt.split_once("  entries ").unwrap();
+    assert_eq!(shown(before, "server", "msl "), format!("{:<18} 30.00 s", "msl"));
+    assert_eq!(shown(after, "server", "msl "), format!("{:<18} 100.00 ms", "msl"));
+    assert_eq!(shown(after, "client", "time-wait"), format!("{:<18} strict", "time-wait"));
+    let expired = shown(after, "server", "TW ");
+    assert!(expired.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() > 0, "{expired}");
+    assert_eq!(prompt.matches("  entries ").count(), 2, "nothing is read after quit");
+    assert!(result.contains("expired"));
+}
+
+#[test]
+fn the_prompt_lists_connections_and_sets_the_rate() {
+    let file = std::env::temp_dir().join(format!("lastack-load-{}", std::process::id()));
+    std::fs::write(&file, "show neighbours\nshow nothing\nshow routes\n").unwrap();
+    let lines = format!(
+        "wait 1300ms\nshow port summary all\nshow port stats 1\nclear port stats 1\nshow port stats 9\n\
+         show latency\nshow connections limit 2\nshow connections state fin-wait-1\n\
+         load {}\nclear tcp stats\nset rate 4k\nwait 1500ms\nshow tcp stats\nshow latency\nquit\n",
+        file.display()
+    );
+    let run = "loopback --workload rr --rate 500 --connections 5 -ia";
+    let output = told(run, &lines);
+    let closed = told("loopback --workload rr --connections 5 -ia", "set rate 5\nquit\n");
+    std::fs::remove_file(&file).unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let messages = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{messages}");
+    assert!(messages.contains("no port 9: 0, 1 or all is expected"), "{messages}");
+    assert!(
+        text.contains("(client)  02:00:00:00:00:00  driver net_ring  link up  MTU 1500"),
+        "{text}"
+    );
+    let received = text.lines().find(|line| line.starts_with("  RX-packets ")).expect("statistics");
+    assert!(
+        received.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() > 100,
+        "{received}"
+    );
+    let named = format!("{} line 2: show nothing: ", file.display());
+    assert!(messages.contains(&named), "{messages}");
+    let list = "2 connections, and there are more";
+    assert!(text.contains(&format!("client: {list}")) && text.contains(&format!("server: {list}")));
+    let listed = text.lines().filter(|line| line.starts_with("  established ")).count();
+    assert_eq!(listed, 4, "{text}");
+    assert!(text.contains("198.18.0.2:9000\n      ts sack wscale:"), "{text}");
+    assert!(text.contains("client: 0 connections\n"), "none closes yet");
+    assert!(text.contains("reachable\n") && !text.contains("on the link"), "up to the wrong line");
+    let rates: Vec<f64> = text
+        .lines()
+        .filter(|line| line.starts_with("last "))
+        .map(|line| line.split("  ").last().unwrap().trim_end_matches(" requests/s"))
+        .map(|rate| rate.parse().unwrap())
+        .collect();
+    assert!(rates.len() == 2 && rates[0] < 1_000.0 && rates[1] > 2_000.0, "{rates:?}");
+    let sent: u64 =
+        shown(&text, "client", "OutSegs").split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!((2_000..9_000).contains(&sent), "since they were cleared: {sent}");
+    let messages = String::from_utf8(closed.stderr).unwrap();
+    assert!(messages.contains("set rate: a closed loop has no rate; start it with --rate"));
+}
+
+#[test]
+fn a_file_of_commands_is_carried_out_first_and_can_be_strict() {
+    let file = std::env::temp_dir().join(format!("lastack-commands-{}", std::process::id()));
+    std::fs::write(&file, "# habits\nset msl 1s\nshow confg tcp\nshow config tcp\n").unwrap();
+    let name = file.display();
+    let run = format!("loopback --workload crr --duration 500ms --cmdline-file {name}");
+    let output = told(&run, "");
+    let strict = told(&format!("{run} --cmdline-strict"), "");
+    std::fs::remove_file(&file).unwrap();
+    let gone = told(&run, "");
+    let wrong = "show confg tcp: show latency, show connections, show time-wait, show syn, show tcp stats, \
+                 show neighbours, show routes, show port, show config cores, show config rxtx or show config \
+                 tcp is expected";
+    let messages = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && messages.contains(&format!("{name} line 3: {wrong}")));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(shown(&text, "server", "msl "), format!("{:<18} 1.00 s", "msl"));
+    let messages = String::from_utf8(strict.stderr).unwrap();
+    assert_eq!(messages.trim_end(), format!("lastack: {name} line 3: {wrong}"));
+    assert_eq!((strict.status.code(), strict.stdout.len()), (Some(2), 0), "nothing has begun");
+    let gone = (gone.status.code(), String::from_utf8(gone.stderr).unwrap());
+    let why = "cannot be read: No such file or directory (os error 2)";
+    assert_eq!(gone, (Some(2), format!("lastack: --cmdline-file {name}: {why}\n")));
+}

@@ -18,6 +18,7 @@ mod files;
 #[cfg(test)]
 mod golden;
 pub mod hugepages;
+pub mod load_args;
 mod machine;
 pub mod offline_args;
 mod pages;

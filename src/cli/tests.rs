@@ -1,6 +1,7 @@
 //! The command line: what it means, what its texts are, and what its mistakes are told.
 
-use super::args::{AppName, Client, Command, Loopback, Server, Workload};
+use super::args::{AppName, Client, Command, Loopback, Server};
+use super::load_args::Workload;
 use super::*;
 use crate::app::workload::{Arrival, CloseBy};
 use core::time::Duration;

@@ -13,7 +13,8 @@ use crate::app::discard::Discard;
 use crate::app::workload::http::Http;
 use crate::app::workload::{Control, Crr, Load, LoadConfig, Rr, Stream, Workload};
 use crate::cli::Failure;
-use crate::cli::args::{self, Client, Common, LoadArgs, ShapeArgs};
+use crate::cli::args::{Client, Common};
+use crate::cli::load_args::{self, LoadArgs, ShapeArgs};
 use crate::cli::profile::{Kind, Profile};
 use crate::engine::Config;
 use crate::net::range::HostRange;
@@ -23,10 +24,12 @@ use std::sync::Arc;
 /// Runs the command.
 pub fn run(eal: &[String], arguments: &Client) -> Result<(), Failure> {
     match arguments.load.workload {
-        args::Workload::Crr => run_workload::<Crr>(eal, arguments),
-        args::Workload::Rr => run_workload::<Rr>(eal, arguments),
-        args::Workload::Http => run_workload::<Http>(eal, arguments),
-        args::Workload::Connect | args::Workload::Stream => run_workload::<Stream>(eal, arguments),
+        load_args::Workload::Crr => run_workload::<Crr>(eal, arguments),
+        load_args::Workload::Rr => run_workload::<Rr>(eal, arguments),
+        load_args::Workload::Http => run_workload::<Http>(eal, arguments),
+        load_args::Workload::Connect | load_args::Workload::Stream => {
+            run_workload::<Stream>(eal, arguments)
+        }
     }
 }
 
@@ -112,7 +115,7 @@ pub fn load_parts(
     engines: u64,
 ) -> Result<Vec<LoadConfig>, Failure> {
     let http = match load.workload {
-        args::Workload::Http => Some(load.request(&host(remote))?),
+        load_args::Workload::Http => Some(load.request(&host(remote))?),
         _ => None,
     };
     let part = |index: u64| LoadConfig {

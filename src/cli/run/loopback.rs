@@ -15,7 +15,8 @@ use crate::app::discard::Discard;
 use crate::app::http::Http;
 use crate::app::workload::{Crr, Direction, Responder, Rr, Stream, Workload, http};
 use crate::cli::Failure;
-use crate::cli::args::{self, Loopback};
+use crate::cli::args::Loopback;
+use crate::cli::load_args;
 use crate::cli::profile::Kind;
 use crate::engine::App;
 use crate::net::address::Cidr;
@@ -28,14 +29,14 @@ pub fn run(eal: &[String], arguments: &Loopback) -> Result<(), Failure> {
     let shape = arguments.shape.shape();
     let responder = |tally, most| Responder::new(shape, tally, most);
     match (arguments.load.workload, arguments.load.direction()) {
-        (args::Workload::Crr, _) => run_workload::<Crr, _>(eal, arguments, responder),
-        (args::Workload::Rr, _) => run_workload::<Rr, _>(eal, arguments, responder),
-        (args::Workload::Connect, _) => run_workload::<Stream, _>(eal, arguments, responder),
-        (args::Workload::Stream, Direction::Send) => {
+        (load_args::Workload::Crr, _) => run_workload::<Crr, _>(eal, arguments, responder),
+        (load_args::Workload::Rr, _) => run_workload::<Rr, _>(eal, arguments, responder),
+        (load_args::Workload::Connect, _) => run_workload::<Stream, _>(eal, arguments, responder),
+        (load_args::Workload::Stream, Direction::Send) => {
             run_workload::<Stream, _>(eal, arguments, |tally, _| Discard::new(tally))
         }
-        (args::Workload::Stream, _) => run_workload::<Stream, _>(eal, arguments, Chargen::new),
-        (args::Workload::Http, _) => run_workload::<http::Http, _>(eal, arguments, Http::new),
+        (load_args::Workload::Stream, _) => run_workload::<Stream, _>(eal, arguments, Chargen::new),
+        (load_args::Workload::Http, _) => run_workload::<http::Http, _>(eal, arguments, Http::new),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::screen::Screen;
 use crate::cli::Failure;
-use crate::cli::args::{Common, LoadArgs};
+use crate::cli::args::Common;
 use crate::cli::expect::Criterion;
 use crate::cli::files::{self, save};
+use crate::cli::load_args::LoadArgs;
 use crate::measure::{Report, table};
 use std::fs::File;
 use std::io::Write;
