@@ -96,6 +96,11 @@ impl Measured {
         ]
     }
 
+    /// What says most of requests: in an open loop `latency`, in a closed one `service`.
+    pub fn of_requests(&self, open_loop: bool) -> &Histogram {
+        if open_loop { &self.latency } else { &self.service }
+    }
+
     /// Forgets all that was recorded.
     pub fn clear(&mut self) {
         let Measured { latency, service, connect, close, behind } = self;

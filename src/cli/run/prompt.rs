@@ -2,21 +2,19 @@
 //! which asks the session for runs, reads counters, and talks to engines through their mailboxes.
 
 use super::desk::Desk;
-use super::lcores::Switch;
 use super::listing;
 use super::ports;
 use super::readings::Board;
-use super::rig::Rig;
 use super::screen::Screen;
 use super::show;
 use super::side::SideGauges;
 use super::verbose::Verbose;
 use super::watch::wait_until;
-use crate::app::workload::{Control, Workload};
+use crate::app::workload::Control;
 use crate::cli::Failure;
 use crate::cli::args::Common;
 use crate::cli::prompt::{self, Order};
-use crate::engine::{App, Question, Request};
+use crate::engine::{Question, Request};
 use crate::port::dpdk::set_log_level;
 use core::time::Duration;
 use rustyline::completion::Completer;
@@ -91,23 +89,22 @@ pub struct Prompt {
 
 impl Prompt {
     /// A prompt that will read what there is to be read, of these engines.
-    pub fn new<W: Workload + Send + 'static, S: App + Send + 'static>(
+    pub fn new(
         script: Script,
         desk: Arc<Desk>,
         screen: Screen,
-        rig: &Rig<W, S>,
+        sides: &[SideGauges],
         clients: Option<Steered>,
     ) -> Self {
         let talks = script.interactive || !script.lines.is_empty();
         let typed = script.interactive && is_typed();
         let waiting = talks.then(|| {
             let now = Instant::now();
-            let sides = rig.sides.iter().map(|side| (side.clone(), show::Last::of(side, now)));
+            let sides = sides.iter().map(|side| (side.clone(), show::Last::of(side, now)));
             let talker = Talker {
                 desk: desk.clone(),
                 screen,
                 sides: sides.collect(),
-                switches: rig.switches.clone(),
                 clients,
                 cleared: Vec::new(),
                 warmup: script.warmup,
@@ -170,8 +167,6 @@ struct Talker {
     desk: Arc<Desk>,
     screen: Screen,
     sides: Vec<(SideGauges, show::Last)>,
-    /// Those of the engines' loops.
-    switches: Vec<Arc<Switch>>,
     clients: Option<Steered>,
     /// What TCP had counted when that was cleared, for each side.
     cleared: Vec<BTreeMap<String, u64>>,
@@ -408,8 +403,8 @@ impl Talker {
 
     fn set_burst(&self, frames: u16) -> Result<(), String> {
         // all are asked, whatever one of them says
-        let taken =
-            || self.switches.iter().fold(true, |all, switch| all & switch.has_burst(frames));
+        let switches = || self.sides.iter().flat_map(|(side, _)| &side.switches);
+        let taken = || switches().fold(true, |all, switch| all & switch.has_burst(frames));
         match wait_until(TAKEN_WITHIN, taken) {
             true => Ok(()),
             false => Err("an engine does not answer".to_owned()),

@@ -126,8 +126,7 @@ impl Readings {
             return None;
         }
         self.take();
-        let Measured { latency, service, .. } = &self.recent;
-        let times = if self.open_loop { latency } else { service }.summary();
+        let times = self.recent.of_requests(self.open_loop).summary();
         let row = Interval::of(end, span, done, side.open_now(), &times);
         self.rows.push(row);
         self.end_interval(end, span);

@@ -85,9 +85,7 @@ impl Results {
         let expected = outcome::judge(report, &load.expect);
         let mut written = self.logged.clone();
         if let Some(path) = load.hgrm.as_deref() {
-            let open = load.rate.is_some();
-            let Measured { latency, service, .. } = &self.measured;
-            let histogram = if open { latency } else { service };
+            let histogram = self.measured.of_requests(load.rate.is_some());
             written = written.and(save("--hgrm", path, |out| histogram.write_hgrm(out)));
         }
         if let Some(path) = &load.csv {

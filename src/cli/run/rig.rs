@@ -40,8 +40,7 @@ pub struct Rig<W, S> {
     /// The switches of workloads.
     pub controls: Vec<Arc<Control>>,
     /// Those of loops.
-    pub switches: Vec<Arc<Switch>>,
-    serves: bool,
+    switches: Vec<Arc<Switch>>,
     engines: Engines<W, S>,
     down: Alarm,
 }
@@ -59,7 +58,6 @@ enum Engines<W, S> {
 impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
     /// Engines at rest.
     pub fn new(setup: Setup, clients: Option<Clients<W>>, servers: Option<Servers<S>>) -> Self {
-        let serves = servers.is_some();
         let (mut sides, mut controls) = (Vec::new(), Vec::new());
         let (mut at_client, mut at_server) = (Vec::new(), Vec::new());
         if let Some(Clients { runners, gauges, controls: switches }) = clients {
@@ -87,7 +85,6 @@ impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
             sides,
             controls,
             switches,
-            serves,
             engines: Engines::AtRest(at_client, at_server),
             down: Alarm::default(),
         }
@@ -105,7 +102,7 @@ impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
 
     /// The server's side.
     fn server(&self) -> Option<&SideGauges> {
-        self.sides.last().filter(|_| self.serves)
+        self.sides.last().filter(|side| side.name == "server")
     }
 
     /// What measuring costs the first client, which is at rest, on its lcore; `None` without clients.

@@ -63,7 +63,7 @@ pub fn run<W: Workload + Send + 'static, S: App + Send + 'static>(
         open_loop: load.rate.is_some(),
         board: Arc::clone(&board),
     });
-    let mut prompt = Prompt::new(script, desk.clone(), screen.clone(), &rig, steered);
+    let mut prompt = Prompt::new(script, desk.clone(), screen.clone(), &rig.sides, steered);
     let overhead = rig.calibrate()?;
     let mut session = Session { overhead, job, signals, screen, desk, board };
     let ran = session.all(&mut rig, &mut prompt);

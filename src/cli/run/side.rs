@@ -77,11 +77,6 @@ impl SideGauges {
         self.sum(|engine| engine.tally.open_now.get())
     }
 
-    /// Connections that were established.
-    pub fn established(&self) -> u64 {
-        self.sum(|engine| engine.tally.established.get())
-    }
-
     /// Lets the high-water marks begin anew; the engines are at rest.
     pub fn lower_peaks(&self) {
         for Gauges { tally, metrics, .. } in &self.engines {
@@ -95,7 +90,7 @@ impl SideGauges {
     fn connections(&self, window: &Window) -> Connections {
         Connections {
             opened: self.sum(|engine| engine.tally.opened.get()),
-            established: self.established(),
+            established: self.sum(|engine| engine.tally.established.get()),
             closed: self.sum(|engine| engine.tally.closed.get()),
             failed: self.sum(|engine| engine.tally.failed.get()),
             reset: self.sum(|engine| engine.tally.reset.get()),
