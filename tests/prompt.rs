@@ -378,7 +378,7 @@ fn the_prompt_lists_connections_and_sets_the_rate() {
          load {}\nclear tcp stats\nset rate 4k\nwait 1500ms\nshow tcp stats\nshow latency\nquit\n",
         file.display()
     );
-    let run = "loopback --workload rr --rate 500 --connections 5 -ia";
+    let run = "loopback --workload rr --rate 500 --connections 5 --rto-min 5s -ia";
     let output = told(run, &lines);
     let closed = told("loopback --workload rr --connections 5 -ia", "set rate 5\nquit\n");
     std::fs::remove_file(&file).unwrap();
