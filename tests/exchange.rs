@@ -42,6 +42,8 @@ mod time_wait;
 mod time_wait_limits;
 #[path = "exchange/time_wait_reuse.rs"]
 mod time_wait_reuse;
+#[path = "exchange/window_edge.rs"]
+mod window_edge;
 
 use harness::{Exchange, OUR_MAC, PEER_MAC, Rhythm, at_any_rhythm, plain};
 use segment::{ack, data, fin, rst, rst_ack, syn, syn_ack};

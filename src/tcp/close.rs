@@ -55,7 +55,7 @@ impl Connection {
             | State::FinWait2
             | State::CloseWait
             | State::Closing
-            | State::LastAck => Some(self.snd_nxt),
+            | State::LastAck => Some(self.textless_seq()),
             State::Closed | State::Listen | State::SynSent | State::TimeWait => None,
         };
         self.stop();

@@ -57,7 +57,7 @@ impl Connection {
         if self.is(Flag::Released) && !payload.is_empty() {
             // RFC 1122 §4.2.2.13: nobody is left to read it
             cx.counters.abort_on_data.bump();
-            arrival.reset = Some(self.snd_nxt);
+            arrival.reset = Some(self.textless_seq());
             return self.end(cx, arrival, CloseReason::Aborted);
         }
         if seq != self.rcv_nxt {

@@ -320,14 +320,38 @@ impl Connection {
             // RFC 9293 §3.8.4: an octet that the peer has had already makes it answer
             return Some(self.acknowledging(cx, self.snd_una - 1, Flags::ACK));
         }
-        // SND.MAX: after a time-out SND.NXT lies behind what the peer may have
-        self.is(Flag::AckNow).then(|| self.acknowledging(cx, self.snd_max, Flags::ACK))
+        self.is(Flag::AckNow).then(|| self.acknowledging(cx, self.textless_seq(), Flags::ACK))
     }
 
     /// The ACK that is owed for one segment alone, if another is about to arrive.
     pub fn ack_of_its_own(&mut self, cx: &Context<'_>) -> Option<Outgoing> {
         let owed = self.state.is_synchronized() && self.is(Flag::AckEach) && self.is(Flag::AckNow);
-        owed.then(|| self.acknowledging(cx, self.snd_max, Flags::ACK))
+        owed.then(|| self.acknowledging(cx, self.textless_seq(), Flags::ACK))
+    }
+
+    /// The sequence number of a segment without text: SND.NXT, which after a time-out is SND.MAX, but
+    /// never beyond the right edge of the window that the peer has announced. The peer drops what
+    /// lies beyond that edge, and the ACK with it (RFC 9293 §3.10.7.4, first check). After a probe, or
+    /// when the window has shrunk, SND.NXT lies there (Linux: `tcp_acceptable_seq`).
+    ///
+    /// A RST has this number too. It is the largest that RCV.NXT of the peer can be: the peer drops a
+    /// RST below RCV.NXT without a word, but challenges one above it, and the answer to the challenge
+    /// has the exact number (RFC 5961 §3.2).
+    #[inline]
+    pub(super) fn textless_seq(&self) -> SeqNumber {
+        let edge = self.snd_una + self.snd_wnd;
+        if self.snd_max.at_or_before(edge) { self.snd_max } else { self.seq_at_edge(edge) }
+    }
+
+    #[cold]
+    fn seq_at_edge(&self, edge: SeqNumber) -> SeqNumber {
+        let beyond = edge.steps_to(self.snd_max) as u32;
+        // RFC 7323 §2.4: an edge that moved left by less than one unit of the scale was rounded, and
+        // what it announced before still holds. A closed window is no such case: SND.UNA is right
+        // whether it was rounded or not
+        let rounded = self.snd_wnd > 0 && beyond < 1 << self.snd_scale;
+        // before the handshake is complete the window begins behind our SYN
+        if rounded || !self.state.is_synchronized() { self.snd_max } else { edge }
     }
 
     /// A segment without payload that acknowledges all that was received.
