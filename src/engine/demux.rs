@@ -62,7 +62,8 @@ impl Stack {
 impl Stack {
     /// Sends what a connection is told to answer with.
     pub(super) fn reset_for(&mut self, index: u32, seq: SeqNumber) {
-        self.send_bare_for(index, &Bare::reset(seq, None));
+        let timestamps = self.conns[index].tcp.timestamps_of_reset(self.now);
+        self.send_bare_for(index, &Bare::reset(seq, None).with_timestamps(timestamps));
     }
 
     /// As `write_at`, urgently: see [`Io::write_urgent`](super::Io::write_urgent).

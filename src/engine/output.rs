@@ -30,6 +30,11 @@ impl Bare {
     pub fn reset(seq: SeqNumber, ack: Option<SeqNumber>) -> Self {
         Bare { seq, ack, flags: Flags::RST, window: 0, timestamps: None }
     }
+
+    /// The same for a connection, with its timestamps if it uses any (RFC 7323 §3.2: SHOULD).
+    pub fn with_timestamps(self, timestamps: Option<Timestamps>) -> Self {
+        Bare { timestamps, ..self }
+    }
 }
 
 /// What an ACK says that no connection stands behind, but for our timestamp.

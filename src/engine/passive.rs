@@ -22,6 +22,7 @@ use crate::tcp::isn::isn;
 use crate::tcp::{Config, Connection, SynCookies, TimeWaitPolicy, Tuple};
 use crate::time::Instant;
 use crate::wire::MacAddr;
+use crate::wire::options::Timestamps;
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::Segment;
 use core::time::Duration;
@@ -261,7 +262,10 @@ impl Stack {
                 if let Ok(cookie) = self.cookie_in(id, staged, segment) {
                     return self.complete_by_cookie(id, staged, &cookie, Some(index));
                 }
-                self.send_bare(tuple, staged.from, &Bare::reset(seq, None));
+                let value = self.timestamp_clock(tuple);
+                let timestamps = handshake.ts_recent.map(|echo| Timestamps { value, echo });
+                let reset = Bare::reset(seq, None).with_timestamps(timestamps);
+                self.send_bare(tuple, staged.from, &reset);
             }
             Verdict::Forget => {
                 self.metrics.tcp.attempt_fails.bump();

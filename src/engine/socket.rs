@@ -396,7 +396,9 @@ impl Stack {
         }
         let ack = block.tcp.rcv_nxt;
         if let Some(seq) = block.tcp.abort() {
-            self.send_bare_for(index, &Bare::reset(seq, Some(ack)));
+            let timestamps = block.tcp.timestamps_of_reset(self.now);
+            let reset = Bare::reset(seq, Some(ack)).with_timestamps(timestamps);
+            self.send_bare_for(index, &reset);
         }
         self.finish(index, reason);
     }

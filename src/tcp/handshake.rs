@@ -211,6 +211,11 @@ impl Connection {
         self.congestion = Controller::new(algorithm, hystart, segments, self.mss.into());
     }
 
+    /// The timestamps option of a RST that leaves now, if timestamps are in use (RFC 7323 §3.2).
+    pub(crate) fn timestamps_of_reset(&self, now: Instant) -> Option<Timestamps> {
+        self.is(Flag::Timestamps).then(|| self.timestamps_now(now))
+    }
+
     /// The timestamps option of a segment that leaves now.
     pub(super) fn timestamps_now(&self, now: Instant) -> Timestamps {
         Timestamps { value: millis(now).wrapping_add(self.ts_offset), echo: self.ts_recent }
