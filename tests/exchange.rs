@@ -26,6 +26,8 @@ mod loss;
 mod open;
 #[path = "exchange/open_again.rs"]
 mod open_again;
+#[path = "exchange/reset.rs"]
+mod reset;
 #[path = "exchange/retransmit.rs"]
 mod retransmit;
 #[path = "exchange/sack.rs"]

@@ -67,7 +67,8 @@ pub struct Readiness {
 /// What became of a close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closing {
-    /// The handle is gone. Without SO_LINGER what was queued is still delivered in the background.
+    /// The handle is gone. With a time of SO_LINGER all is acknowledged; without one, what was queued
+    /// is still delivered in the background, as long as the connection lasts.
     Done,
     /// SO_LINGER: not all is acknowledged yet. Close again when the handle is ready.
     Pending,
@@ -77,6 +78,9 @@ pub enum Closing {
         /// Octets not acknowledged, the FIN not counted.
         left: u32,
     },
+    /// SO_LINGER: the handle is gone, and the connection ended in this way before all was
+    /// acknowledged. With unread bytes it was this close that reset it.
+    Failed(CloseReason),
 }
 
 impl Stack {
@@ -169,8 +173,8 @@ impl Stack {
     }
 
     /// Closes the handle. With SO_LINGER off it is gone at once and what is queued is delivered in
-    /// the background; with a time it is [`Closing::Pending`] until all is acknowledged or the time
-    /// is over; with a time of zero the connection is reset. With unread bytes the peer gets a RST
+    /// the background; with a time it is [`Closing::Pending`] until all is acknowledged, the time is
+    /// over or the connection has failed ([`Closing::Failed`]); with a time of zero the connection is reset. With unread bytes the peer gets a RST
     /// (RFC 2525 §2.17).
     ///
     /// # Errors
@@ -179,14 +183,16 @@ impl Stack {
         let index = self.open_index(conn)?;
         let block = &self.conns[index];
         let linger_ms = block.linger_ms;
-        if block.ended.is_some() {
+        let waits = linger_ms != u32::MAX && linger_ms != 0;
+        if let Some(reason) = block.ended {
             self.conns[index].tcp.set(Flag::Released);
             self.free(index);
-            return Ok(Closing::Done);
+            let failed = waits && reason != CloseReason::Finished;
+            return Ok(if failed { Closing::Failed(reason) } else { Closing::Done });
         }
-        if linger_ms == u32::MAX || linger_ms == 0 || !block.tcp.receive.is_empty() {
+        if !waits || !block.tcp.receive.is_empty() {
             self.close_at(index);
-            return Ok(Closing::Done);
+            return Ok(if waits { Closing::Failed(CloseReason::Aborted) } else { Closing::Done });
         }
         if block.tcp.all_is_acknowledged() {
             self.release(index);

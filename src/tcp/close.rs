@@ -14,11 +14,21 @@ impl Connection {
             return false;
         }
         self.set(Flag::FinQueued);
-        if self.state.is_synchronized() {
+        // RFC 9293 §3.10.4: ESTABLISHED becomes FIN-WAIT-1 at once ("in any case"), but CLOSE-WAIT
+        // lasts until the FIN is sent
+        if self.state == State::Established {
             self.state = self.state.next(StateEvent::Close).unwrap_or(self.state);
         }
         self.keep_alive_heard(cx);
         true
+    }
+
+    /// Our FIN leaves: CLOSE-WAIT becomes LAST-ACK (RFC 9293 §3.10.4).
+    pub(super) fn fin_leaves(&mut self) {
+        self.set(Flag::FinSent);
+        if self.state == State::CloseWait {
+            self.state = self.state.next(StateEvent::Close).unwrap_or(self.state);
+        }
     }
 
     /// The application has let go of the connection: it neither reads nor writes any more.
@@ -66,8 +76,8 @@ impl Connection {
     pub(super) fn is_reset(&mut self, cx: &mut Context<'_>, arrival: &mut Arrival<'_>) {
         let reason = match self.state {
             State::SynReceived if self.is(Flag::Active) => CloseReason::Refused,
-            // both sides had closed, all that could be lost is an ACK
-            State::Closing | State::LastAck => CloseReason::Finished,
+            // both sides had closed and have all the other's text: only an ACK of a FIN was lost
+            State::Closing | State::LastAck if self.send.is_empty() => CloseReason::Finished,
             _ => CloseReason::Reset,
         };
         if matches!(self.state, State::Established | State::CloseWait) {

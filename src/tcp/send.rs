@@ -273,7 +273,7 @@ impl Connection {
         }
         if fin {
             flags = flags.with(Flags::FIN);
-            self.set(Flag::FinSent);
+            self.fin_leaves();
         }
         let more = !last || (self.is(Flag::FinQueued) && !fin);
         if cx.config.pacing {
