@@ -22,6 +22,8 @@ mod link;
 mod listener;
 #[path = "exchange/loss.rs"]
 mod loss;
+#[path = "exchange/no_trace.rs"]
+mod no_trace;
 #[path = "exchange/open.rs"]
 mod open;
 #[path = "exchange/open_again.rs"]

@@ -56,7 +56,11 @@ impl Connection {
                 Some(_) => {}
             }
         }
-        if self.state == State::SynReceived && flags.syn() && segment.seq + 1 == self.rcv_nxt {
+        if self.state == State::SynReceived
+            && flags.syn()
+            && !flags.rst()
+            && segment.seq + 1 == self.rcv_nxt
+        {
             if flags.ack() {
                 return Judgement::AcceptWithoutSyn;
             }
@@ -90,7 +94,6 @@ impl Connection {
         if !flags.ack() {
             return Judgement::Drop; // RFC 9293 §3.10.7.4, fifth check
         }
-        self.note_timestamp(cx.now, segment);
         Judgement::Accept
     }
 
@@ -123,8 +126,14 @@ impl Connection {
             return self.challenge(cx);
         }
         let octets = segment.payload.len() as u32;
-        // the text of a SYN begins one later, and none of it was taken a first time
-        if octets > 0 && !segment.flags.syn() && (segment.seq + octets).at_or_before(self.rcv_nxt) {
+        // the text of a SYN begins one later, and none of it was taken a first time; and what can be no
+        // duplicate of the peer's is no reason to report one to it (RFC 5961 §5.2)
+        if octets > 0
+            && !segment.flags.syn()
+            && segment.flags.ack()
+            && self.is_ack_in_range(segment.ack)
+            && (segment.seq + octets).at_or_before(self.rcv_nxt)
+        {
             self.received_twice(segment.seq, segment.seq + octets);
         }
         self.set(Flag::AckNow);
@@ -135,8 +144,15 @@ impl Connection {
             && millis(now).wrapping_sub(self.ts_recent_ms) < TS_RECENT_LIFE_MS
     }
 
+    /// RFC 5961 §5.2: does the ACK say what was sent, and not what is older than any window?
+    #[inline]
+    pub(super) fn is_ack_in_range(&self, ack: SeqNumber) -> bool {
+        !ack.after(self.snd_max) && !ack.before(self.snd_una - self.max_snd_wnd)
+    }
+
     /// RFC 7323 §4.3 (2): the timestamp of a segment that covers the last ACK sent becomes TS.Recent.
-    fn note_timestamp(&mut self, now: Instant, segment: &Segment<'_>) {
+    /// Only of a segment that has passed all checks: what is discarded leaves no trace.
+    pub(super) fn note_timestamp(&mut self, now: Instant, segment: &Segment<'_>) {
         let Some(ts) = segment.options.timestamps else { return };
         if self.is(Flag::Timestamps)
             && segment.seq.at_or_before(self.last_ack_sent)

@@ -21,7 +21,7 @@ impl Connection {
         arrival: &mut Arrival<'_>,
     ) -> bool {
         let ack = segment.ack;
-        if ack.after(self.snd_max) || ack.before(self.snd_una - self.max_snd_wnd) {
+        if !self.is_ack_in_range(ack) {
             cx.counters.invalid_ack.bump();
             self.challenge(cx); // RFC 5961 §5.2
             return false;

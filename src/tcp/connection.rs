@@ -383,6 +383,7 @@ impl Connection {
         if !self.acknowledge(cx, segment, arrival) {
             return;
         }
+        self.note_timestamp(cx.now, segment);
         self.take_text(cx, segment, arrival);
         self.keep_alive_heard(cx);
     }

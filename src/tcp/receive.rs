@@ -28,9 +28,8 @@ impl Connection {
         if !self.state.may_receive() {
             return;
         }
-        self.note_congestion(cx, segment);
         if segment.flags.urg() {
-            self.note_urgent(segment, arrival);
+            self.note_urgent(segment, arrival); // RFC 9293 MUST-66: even if the window is closed
         }
         let mut seq = segment.seq;
         // what came before RCV.NXT is old
@@ -54,6 +53,7 @@ impl Connection {
         if payload.is_empty() && !(fin && seq.at_or_after(self.rcv_nxt)) {
             return;
         }
+        self.note_congestion(cx, segment); // RFC 3168 §6.1.5: only of text within the window
         if self.is(Flag::Released) && !payload.is_empty() {
             // RFC 1122 §4.2.2.13: nobody is left to read it
             cx.counters.abort_on_data.bump();

@@ -135,3 +135,23 @@ fn an_echo_reduces_the_window_once() {
     tcp.write("z");
     tcp.sends(data("z").seq(14_703).ack(301));
 }
+
+/// RFC 3168 §6.1.5: what lies outside of the window says nothing of the path.
+#[test]
+fn a_mark_outside_of_the_window_is_nothing() {
+    let mut config = with_ecn();
+    (config.tcp.receive_window, config.tcp.receive_buffer) = (2_048, 2_048);
+    let mut tcp = Exchange::listening(config);
+    tcp.receives(syn().seq(300).mss(1_460).with(Flags::ECE | Flags::CWR));
+    tcp.sends(syn_ack().seq(100).ack(301).with(Flags::ECE));
+    tcp.receives(ack().seq(301).ack(101));
+    tcp.accepts();
+    for seq in [301, 1_325] {
+        tcp.receives(data([b'x'; 1_024]).seq(seq).ack(101));
+        tcp.sends(ack().seq(101).ack(seq + 1_024));
+    }
+    tcp.ecn = CE; // a probe of the closed window
+    tcp.receives(data("y").seq(2_349).ack(101));
+    tcp.sends(ack().seq(101).ack(2_349).win(0));
+    assert_eq!(tcp.counters().ce_received.get(), 0);
+}
