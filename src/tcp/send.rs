@@ -104,8 +104,7 @@ impl Connection {
         if !worth_it {
             if idle && self.retransmit_at == Instant::FAR && !(self.is(Flag::Cork) && usable >= mss)
             {
-                self.set(Flag::Persist); // RFC 9293 §3.8.6.1: ask again when the window has opened
-                self.arm_retransmit(cx);
+                self.enter_persist(cx);
             }
             return None;
         }
@@ -218,6 +217,17 @@ impl Connection {
         self.pace_at = self.pace_at.max(cx.now).plus_nanos(share);
     }
 
+    /// RFC 9293 §3.8.6.1: the peer is asked again until its window has opened.
+    #[cold]
+    fn enter_persist(&mut self, cx: &Context<'_>) {
+        self.set(Flag::Persist);
+        if self.snd_una == self.snd_max {
+            // RFC 9293 §3.8.3, RFC 5482 §2: the user timeout counts from when this data waits
+            self.stalled_ms = millis(cx.now);
+        }
+        self.arm_retransmit(cx);
+    }
+
     /// A zero-window probe: what fits, at least one octet, or the FIN if nothing else is left.
     /// SND.NXT stays where it is: the octet is not expected to get in.
     fn probe(&mut self, cx: &mut Context<'_>, unsent: u32) -> Outgoing {
@@ -225,8 +235,9 @@ impl Connection {
         let len = unsent.min(self.snd_wnd.max(1)).min(self.mss.into());
         let fin = unsent == 0;
         let (snd_nxt, retransmit_at) = (self.snd_nxt, self.retransmit_at);
+        let stalled_ms = self.stalled_ms; // the data has waited since before the probe
         let probe = self.carry_rarely(cx, Carried { offset: 0, len, fin, sent_before: false });
-        self.snd_nxt = snd_nxt;
+        (self.snd_nxt, self.stalled_ms) = (snd_nxt, stalled_ms);
         self.take(Flag::EarlyTimer);
         self.retransmit_at = retransmit_at;
         self.take(Flag::Timing);
