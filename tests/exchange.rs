@@ -2,6 +2,8 @@
 //! frames come out, at the times that the RFCs say. Our side counts from 100 and is `198.18.0.1`; the
 //! test is the peer, `198.18.0.2`, and counts from 300.
 
+#[path = "exchange/ages.rs"]
+mod ages;
 #[path = "exchange/application.rs"]
 mod application;
 #[path = "exchange/close.rs"]

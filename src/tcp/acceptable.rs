@@ -7,8 +7,11 @@ use crate::time::Instant;
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::Segment;
 
-/// TS.Recent older than this says nothing any more (RFC 7323 §5.5: 24 days), in milliseconds.
-const TS_RECENT_LIFE_MS: u32 = 24 * 24 * 3_600 * 1_000;
+/// The age of TS.Recent is counted in units of 2^44 ns, about five hours: 16 bits last for 36 years.
+const TS_AGE_SHIFT: u32 = 44;
+/// TS.Recent of more units says nothing any more (RFC 7323 §5.5: after 24 days). Two instants that are
+/// so many units apart are between 24 and 24.3 days apart.
+const TS_RECENT_LIFE: u16 = (24 * 24 * 3_600 * 1_000_000_000_u64).div_ceil(1 << TS_AGE_SHIFT) as u16;
 
 /// The four rows of the acceptability test (RFC 9293 §3.4, table 6): does a segment that takes
 /// `len` octets of sequence space from `seq` touch the window of `window` octets from `rcv_nxt`?
@@ -140,8 +143,13 @@ impl Connection {
     }
 
     fn is_older_than_recent(&self, value: u32, now: Instant) -> bool {
-        (value.wrapping_sub(self.ts_recent) as i32) < 0
-            && millis(now).wrapping_sub(self.ts_recent_ms) < TS_RECENT_LIFE_MS
+        (value.wrapping_sub(self.ts_recent) as i32) < 0 && !self.is_ts_recent_void(now)
+    }
+
+    /// Is TS.Recent so old that the peer's clock may have come round (RFC 7323 §5.5)?
+    #[cold]
+    fn is_ts_recent_void(&self, now: Instant) -> bool {
+        ts_age_clock(now).wrapping_sub(self.ts_recent_at) > TS_RECENT_LIFE
     }
 
     /// RFC 5961 §5.2: does the ACK say what was sent, and not what is older than any window?
@@ -157,12 +165,18 @@ impl Connection {
         if self.is(Flag::Timestamps)
             && segment.seq.at_or_before(self.last_ack_sent)
             && (ts.value.wrapping_sub(self.ts_recent) as i32 >= 0
-                || millis(now).wrapping_sub(self.ts_recent_ms) >= TS_RECENT_LIFE_MS)
+                || self.is_ts_recent_void(now))
         {
             self.ts_recent = ts.value;
-            self.ts_recent_ms = millis(now);
+            self.ts_recent_at = ts_age_clock(now);
         }
     }
+}
+
+/// The clock for the age of TS.Recent.
+#[inline]
+pub(super) fn ts_age_clock(now: Instant) -> u16 {
+    (now.nanos() >> TS_AGE_SHIFT) as u16
 }
 
 /// The timestamp clock: one tick a millisecond (RFC 7323 §5.4 allows 1 ms to 1 s).

@@ -6,6 +6,7 @@ use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
 use super::handshake::micros;
 use super::loss::AckNews;
 use super::state::{State, StateEvent};
+use crate::time::Instant;
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::Segment;
 
@@ -85,7 +86,7 @@ impl Connection {
         self.snd_nxt = self.snd_nxt.later(ack);
         self.rtt.path_works();
         self.retries = 0;
-        self.stalled_ms = millis(cx.now);
+        self.set_stalled(cx.now);
         if self.is(Flag::WantsRoom) && self.send.len() <= cx.config.send_buffer / 2 {
             self.take(Flag::WantsRoom);
             arrival.writable = true;
@@ -121,8 +122,16 @@ impl Connection {
         if self.recovery == 0 {
             return self.retries > 0;
         }
-        let first = cx.recovery.at(self.recovery).first_again_ms;
-        first.is_some_and(|first| (echo.wrapping_sub(first) as i32) < 0)
+        let first = cx.recovery.at(self.recovery).first_again_at;
+        first.is_some_and(|first| self.is_echo_from_before(cx.now, echo, first))
+    }
+
+    /// Is `echo` a timestamp of ours from before `at`? The clock of timestamps comes round, so nothing
+    /// can be said of what is 24 days past.
+    pub(super) fn is_echo_from_before(&self, now: Instant, echo: u32, at: Instant) -> bool {
+        let age_ms = (now.nanos() / 1_000_000).wrapping_sub(at.nanos() / 1_000_000);
+        let then = millis(at).wrapping_add(self.ts_offset);
+        age_ms < 1 << 31 && (echo.wrapping_sub(then) as i32) < 0
     }
 
     /// RFC 6298 §5.2 and §5.3, after an ACK for new data.

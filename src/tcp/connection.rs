@@ -205,7 +205,10 @@ pub struct Connection {
     pub(crate) max_snd_wnd: u32,
     pub(crate) last_ack_sent: SeqNumber,
     pub(crate) ts_recent: u32,
-    pub(crate) ts_recent_ms: u32,
+    /// When TS.Recent was taken (see `ts_age_clock`).
+    pub(crate) ts_recent_at: u16,
+    /// The upper bits of `tune_start_us`.
+    pub(crate) tune_start_high: u16,
     pub(crate) ts_offset: u32,
     pub(crate) mss: u16,
     pub(crate) quick_acks: u8,
@@ -236,7 +239,8 @@ pub struct Connection {
     /// The end of the urgent data: of ours, of the peer's.
     pub(crate) snd_up: SeqNumber,
     pub(crate) rcv_up: SeqNumber,
-    /// Since when nothing new was acknowledged, for the user timeout, in ms.
+    /// Since when nothing new was acknowledged, in ms: the lower bits, the upper ones are in
+    /// `stalled_high` (see `set_stalled`, `stalled_for_ms`).
     pub(crate) stalled_ms: u32,
     pub(crate) challenge_second: u16,
     pub(crate) challenges: u8,
@@ -249,6 +253,7 @@ pub struct Connection {
     pub(crate) probes: u8,
     /// The MSS that we announce.
     pub(crate) our_mss: u16,
+    pub(crate) stalled_high: u8,
 }
 
 /// How a connection begins: what the engine chose for it.
@@ -308,7 +313,8 @@ impl Connection {
             max_snd_wnd: 0,
             last_ack_sent: SeqNumber::default(),
             ts_recent: 0,
-            ts_recent_ms: 0,
+            ts_recent_at: 0,
+            tune_start_high: 0,
             ts_offset: birth.ts_offset,
             mss,
             quick_acks: config.quick_acks,
@@ -343,6 +349,7 @@ impl Connection {
             rcv_doublings: 0,
             probes: 0,
             our_mss: mss,
+            stalled_high: 0,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The handshake: RFC 9293 §3.5, §3.10.7.3, and the options that only a SYN may carry.
 
-use super::acceptable::millis;
+use super::acceptable::{millis, ts_age_clock};
 use super::config::Config;
 use super::congestion::Controller;
 use super::connection::{Arrival, Birth, CloseReason, Connection, Context, Flag};
@@ -91,7 +91,7 @@ impl Connection {
         let mut new = Self::accept(birth, config, now, &handshake.syn(&birth.tuple));
         new.snd_nxt = birth.iss + 1;
         new.snd_max = new.snd_nxt;
-        new.stalled_ms = millis(now);
+        new.set_stalled(now);
         new.retries = answer.retries;
         if new.is(Flag::WindowScale) {
             // a challenge ACK of the half-open connection may have announced a little more, since it
@@ -112,7 +112,7 @@ impl Connection {
         self.rcv_nxt = syn.seq + 1;
         self.rcv_adv = self.rcv_nxt + self.receive_limit(config).min(LARGEST_UNSCALED);
         self.tune_seq = self.rcv_adv;
-        self.tune_start_us = micros(now);
+        self.start_tuning(now);
         self.last_ack_sent = self.rcv_nxt;
         self.snd_wnd = syn.window.into();
         self.max_snd_wnd = self.snd_wnd;
@@ -129,7 +129,7 @@ impl Connection {
         if let (true, Some(ts)) = (config.timestamps, syn.options.timestamps) {
             self.set(Flag::Timestamps);
             self.ts_recent = ts.value;
-            self.ts_recent_ms = millis(now);
+            self.ts_recent_at = ts_age_clock(now);
             self.mss -= TIMESTAMPS_LEN; // RFC 6691 §2: the MSS does not count options
         }
         if config.sack && syn.options.sack_permitted {

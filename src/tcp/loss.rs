@@ -4,7 +4,6 @@
 //!
 //! All of it is off the way of a connection that has lost nothing.
 
-use super::acceptable::millis;
 use super::congestion::{Ack, Control};
 use super::connection::{Connection, Context, Flag};
 use super::handshake::micros;
@@ -338,7 +337,7 @@ impl Connection {
                 self.congestion.set_window(self.congestion.threshold());
             }
             recovery.phase = Phase::Open;
-            recovery.first_again_ms = None;
+            recovery.first_again_at = None;
             // a DSACK may still tell within a round trip
             recovery.keep_until = self.snd_max;
         }
@@ -351,10 +350,10 @@ impl Connection {
     /// what was missing had only been late.
     fn undo_if_early(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) {
         let recovery = cx.recovery.at(self.recovery);
-        let (Some(first), Some(ts)) = (recovery.first_again_ms, segment.options.timestamps) else {
+        let (Some(first), Some(ts)) = (recovery.first_again_at, segment.options.timestamps) else {
             return;
         };
-        if self.is(Flag::Timestamps) && (ts.echo.wrapping_sub(first) as i32) < 0 {
+        if self.is(Flag::Timestamps) && self.is_echo_from_before(cx.now, ts.echo, first) {
             let counter = match recovery.phase {
                 Phase::Open => return,
                 Phase::Fast => &cx.counters.full_undo,
@@ -444,14 +443,13 @@ impl Connection {
         start: SeqNumber,
         end: SeqNumber,
     ) {
-        let stamp = millis(cx.now).wrapping_add(self.ts_offset);
         let octets = start.steps_to(end) as u32;
         let recovery = cx.recovery.at_mut(self.recovery);
         recovery.board.sent_again(start, end, self.snd_max, micros(cx.now));
         recovery.note_sent(octets);
         if recovery.before.is_some() {
             recovery.unexplained += octets;
-            recovery.first_again_ms.get_or_insert(stamp);
+            recovery.first_again_at.get_or_insert(cx.now);
         }
         if recovery.board.lost() == 0 {
             self.take(Flag::Lost);

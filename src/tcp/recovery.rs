@@ -3,6 +3,7 @@
 
 use super::congestion::Controller;
 use super::scoreboard::{Delivered, Newest, Scoreboard};
+use crate::time::Instant;
 use crate::wire::seq::SeqNumber;
 
 /// What kind of recovery is going on.
@@ -71,8 +72,8 @@ pub struct Recovery {
     pub tail: Option<Tail>,
     /// Congestion control as it was before the loss that may have been none.
     pub before: Option<Controller>,
-    /// Our timestamp on the first retransmission since `before`.
-    pub first_again_ms: Option<u32>,
+    /// When the first retransmission since `before` left.
+    pub first_again_at: Option<Instant>,
     /// Octets sent again since `before` that no DSACK has reported as superfluous.
     pub unexplained: u32,
     /// Where SND.UNA must get to before nothing can be undone any more.
@@ -95,7 +96,7 @@ impl Recovery {
             phase: Phase::Open,
             tail: None,
             before: None,
-            first_again_ms: None,
+            first_again_at: None,
             unexplained: 0,
             keep_until: SeqNumber::default(),
             duplicates: 0,
@@ -126,14 +127,14 @@ impl Recovery {
     /// A loss was found while congestion control was as `before`: an undo goes back to that.
     pub fn may_be_undone(&mut self, before: Controller) {
         self.before = Some(before);
-        self.first_again_ms = None;
+        self.first_again_at = None;
         self.unexplained = 0;
     }
 
     /// There is nothing to undo any more.
     pub fn forget_undo(&mut self) {
         self.before = None;
-        self.first_again_ms = None;
+        self.first_again_at = None;
         self.unexplained = 0;
     }
 

@@ -1,7 +1,6 @@
 //! What to send next: RFC 9293 §3.8.6 (windows, silly windows, probes), §3.7.4 (Nagle), and the
 //! retransmissions that `acknowledge` and `timers` asked for.
 
-use super::acceptable::millis;
 use super::congestion::Control;
 use super::connection::{Connection, Context, Flag, Outgoing};
 use super::handshake::micros;
@@ -34,7 +33,7 @@ impl Connection {
         self.snd_nxt = seq + 1;
         self.snd_max = self.snd_max.later(self.snd_nxt);
         if first {
-            self.stalled_ms = millis(cx.now);
+            self.set_stalled(cx.now);
             self.time_round_trip(cx, seq);
         } else {
             cx.counters.retrans_segs.bump();
@@ -183,14 +182,14 @@ impl Connection {
         if self.snd_una != self.snd_max {
             return;
         }
-        let idle_ms = millis(cx.now).wrapping_sub(self.stalled_ms);
+        let idle_ms = self.stalled_for_ms(cx.now);
         if idle_ms < 2 {
             return; // no time-out is shorter
         }
-        if u64::from(idle_ms) * 1_000_000 > self.rtt.rto_nanos(cx.config) {
+        if idle_ms.saturating_mul(1_000_000) > self.rtt.rto_nanos(cx.config) {
             let mss = u32::from(self.mss);
             let initial = u32::from(cx.config.initial_window) * mss;
-            let idle_us = idle_ms.saturating_mul(1_000);
+            let idle_us = idle_ms.wrapping_mul(1_000) as u32; // their clock comes round likewise
             self.congestion.after_idle(initial, mss, idle_us, micros(cx.now));
         }
     }
@@ -223,7 +222,7 @@ impl Connection {
         self.set(Flag::Persist);
         if self.snd_una == self.snd_max {
             // RFC 9293 §3.8.3, RFC 5482 §2: the user timeout counts from when this data waits
-            self.stalled_ms = millis(cx.now);
+            self.set_stalled(cx.now);
         }
         self.arm_retransmit(cx);
     }
@@ -235,9 +234,10 @@ impl Connection {
         let len = unsent.min(self.snd_wnd.max(1)).min(self.mss.into());
         let fin = unsent == 0;
         let (snd_nxt, retransmit_at) = (self.snd_nxt, self.retransmit_at);
-        let stalled_ms = self.stalled_ms; // the data has waited since before the probe
+        let stalled = (self.stalled_ms, self.stalled_high); // the data waits since before the probe
         let probe = self.carry_rarely(cx, Carried { offset: 0, len, fin, sent_before: false });
-        (self.snd_nxt, self.stalled_ms) = (snd_nxt, stalled_ms);
+        self.snd_nxt = snd_nxt;
+        (self.stalled_ms, self.stalled_high) = stalled;
         self.take(Flag::EarlyTimer);
         self.retransmit_at = retransmit_at;
         self.take(Flag::Timing);
@@ -264,7 +264,7 @@ impl Connection {
             self.time_round_trip(cx, seq);
         }
         if self.snd_una == self.snd_max {
-            self.stalled_ms = millis(cx.now);
+            self.set_stalled(cx.now);
         }
         self.snd_nxt = self.snd_nxt.later(end);
         self.snd_max = self.snd_max.later(end);

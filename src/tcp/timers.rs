@@ -1,7 +1,6 @@
 //! The timers of a connection. A timer is a deadline that is written down; the engine files the
 //! earliest one in its wheel, and a later one is only found out when the wheel looks.
 
-use super::acceptable::millis;
 use super::congestion::Control;
 use super::connection::{CloseReason, Connection, Context, Flag};
 use super::handshake::micros;
@@ -105,8 +104,8 @@ impl Connection {
             State::SynReceived => cx.config.synack_retries,
             _ => cx.config.data_retries,
         };
-        let stalled = millis(cx.now).wrapping_sub(self.stalled_ms);
-        let over = |timeout| u64::from(stalled) * 1_000_000 >= nanos(timeout);
+        let stalled_ms = self.stalled_for_ms(cx.now);
+        let over = |timeout| stalled_ms.saturating_mul(1_000_000) >= nanos(timeout);
         let orphan_is_shut_out =
             self.is(Flag::Persist) && self.is(Flag::Released) && self.rtt.backoff() >= limit;
         self.retries >= limit || cx.config.user_timeout.is_some_and(over) || orphan_is_shut_out
@@ -117,7 +116,7 @@ impl Connection {
         let rto = self.rtt.rto_nanos(cx.config);
         let mut at = cx.now.plus_nanos(rto);
         if let Some(timeout) = cx.config.user_timeout {
-            let stalled = u64::from(millis(cx.now).wrapping_sub(self.stalled_ms)) * 1_000_000;
+            let stalled = self.stalled_for_ms(cx.now).saturating_mul(1_000_000);
             at = at.min(cx.now.plus_nanos(nanos(timeout).saturating_sub(stalled).max(1_000_000)));
         }
         self.disarm_retransmit();
@@ -129,6 +128,21 @@ impl Connection {
             at = at.min(cx.now.plus_nanos(pto));
         }
         self.retransmit_at = at;
+    }
+
+    /// What waits for the peer has done so since now, for the user timeout and for what idleness means
+    /// to the congestion window. 40 bits of milliseconds last for 34 years, as no silence does.
+    #[inline]
+    pub(super) fn set_stalled(&mut self, now: Instant) {
+        let ms = now.nanos() / 1_000_000;
+        (self.stalled_ms, self.stalled_high) = (ms as u32, (ms >> 32) as u8);
+    }
+
+    /// For how long it has, in milliseconds.
+    #[inline]
+    pub(super) fn stalled_for_ms(&self, now: Instant) -> u64 {
+        let since = u64::from(self.stalled_high) << 32 | u64::from(self.stalled_ms);
+        (now.nanos() / 1_000_000).wrapping_sub(since) & 0xff_ffff_ffff
     }
 
     /// The orphaned FIN-WAIT-2, or keep-alive (RFC 9293 §3.8.4).
