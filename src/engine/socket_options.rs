@@ -22,17 +22,15 @@ impl Stack {
         Ok(())
     }
 
-    /// Holds back all but full segments (TCP_CORK), or lets go what was held back.
+    /// Holds back all but full segments (TCP_CORK), or lets go what was held back. What does not fill
+    /// a segment is held back for at most 200 ms, and a close lets it go.
     ///
     /// # Errors
     /// [`Error::BadHandle`] if the handle was closed.
     pub fn set_cork(&mut self, conn: ConnId, on: bool) -> Result<(), Error> {
         let index = self.open_index(conn)?;
-        let tcp = &mut self.conns[index].tcp;
-        if on {
-            tcp.set(Flag::Cork);
-        } else {
-            tcp.take(Flag::Cork);
+        self.conns[index].tcp.set_cork(on);
+        if !on {
             self.set_dirty(index);
         }
         Ok(())

@@ -11,7 +11,8 @@ use crate::wire::tcp::Segment;
 const TS_AGE_SHIFT: u32 = 44;
 /// TS.Recent of more units says nothing any more (RFC 7323 §5.5: after 24 days). Two instants that are
 /// so many units apart are between 24 and 24.3 days apart.
-const TS_RECENT_LIFE: u16 = (24 * 24 * 3_600 * 1_000_000_000_u64).div_ceil(1 << TS_AGE_SHIFT) as u16;
+const TS_RECENT_LIFE: u16 =
+    (24 * 24 * 3_600 * 1_000_000_000_u64).div_ceil(1 << TS_AGE_SHIFT) as u16;
 
 /// The four rows of the acceptability test (RFC 9293 §3.4, table 6): does a segment that takes
 /// `len` octets of sequence space from `seq` touch the window of `window` octets from `rcv_nxt`?
@@ -164,8 +165,7 @@ impl Connection {
         let Some(ts) = segment.options.timestamps else { return };
         if self.is(Flag::Timestamps)
             && segment.seq.at_or_before(self.last_ack_sent)
-            && (ts.value.wrapping_sub(self.ts_recent) as i32 >= 0
-                || self.is_ts_recent_void(now))
+            && (ts.value.wrapping_sub(self.ts_recent) as i32 >= 0 || self.is_ts_recent_void(now))
         {
             self.ts_recent = ts.value;
             self.ts_recent_at = ts_age_clock(now);

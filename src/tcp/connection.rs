@@ -102,7 +102,7 @@ pub enum Flag {
     OweCwr = 1 << 26,
     /// Only full segments leave.
     Cork = 1 << 27,
-    /// `ack_at` is when the pace lets the next segment go.
+    /// `ack_at` is when the pace, or the cork, lets the next segment go.
     Paced = 1 << 28,
     /// The peer has announced urgent data up to `rcv_up` that has not all arrived.
     UrgentAhead = 1 << 29,
@@ -220,7 +220,7 @@ pub struct Connection {
     pub(crate) retransmit_at: Instant,
     pub(crate) ack_at: Instant,
     pub(crate) life_at: Instant,
-    /// When the pace lets the next segment go.
+    /// When the pace lets the next segment go, or the cork what it holds back.
     pub(crate) pace_at: Instant,
     /// Where RCV.NXT must get to before the receive window may double, and since when it is on the
     /// way there.
@@ -254,6 +254,8 @@ pub struct Connection {
     /// The MSS that we announce.
     pub(crate) our_mss: u16,
     pub(crate) stalled_high: u8,
+    /// `pace_at` is when the cork has held back enough.
+    pub(crate) held_by_cork: bool,
 }
 
 /// How a connection begins: what the engine chose for it.
@@ -350,6 +352,7 @@ impl Connection {
             probes: 0,
             our_mss: mss,
             stalled_high: 0,
+            held_by_cork: false,
         }
     }
 

@@ -98,16 +98,44 @@ impl Connection {
             || len == mss
             || (len > 0
                 && (sent_before
-                    || (all && (idle || self.is(Flag::NoDelay)) && !self.is(Flag::Cork))
+                    || (all && self.may_send_small(idle))
                     || len >= self.max_snd_wnd / 2));
         if !worth_it {
-            if idle && self.retransmit_at == Instant::FAR && !(self.is(Flag::Cork) && usable >= mss)
-            {
-                self.enter_persist(cx);
+            if all && len > 0 && self.is(Flag::Cork) {
+                if self.is_held_by_cork(cx) {
+                    return None;
+                }
+            } else {
+                if idle && self.retransmit_at == Instant::FAR {
+                    self.enter_persist(cx);
+                }
+                return None;
             }
-            return None;
+        }
+        if self.is(Flag::Cork) {
+            self.leave_cork();
         }
         Some(self.carry(cx, Carried { offset, len, fin, sent_before }))
+    }
+
+    /// May the last octets that are queued leave in a segment that they do not fill? `idle`: nothing is
+    /// on its way (Nagle, RFC 9293 §3.7.4).
+    #[inline]
+    fn may_send_small(&self, idle: bool) -> bool {
+        let small = Flag::Cork as u32 | Flag::Urgent as u32 | Flag::FinQueued as u32;
+        if self.flags & small == 0 {
+            return idle || self.is(Flag::NoDelay);
+        }
+        self.may_send_small_rarely(idle)
+    }
+
+    #[cold]
+    fn may_send_small_rarely(&self, idle: bool) -> bool {
+        // nothing can follow that would fill the segment
+        self.is(Flag::FinQueued)
+            // urgent data does not wait for company (RFC 9293 §3.8.5)
+            || (self.is(Flag::Urgent) && self.snd_nxt.before(self.snd_up))
+            || (!self.is(Flag::Cork) && (idle || self.is(Flag::NoDelay)))
     }
 
     /// Octets of payload that a segment has room for beside its options.
@@ -197,12 +225,47 @@ impl Connection {
     /// Must the next segment wait for its turn? Then the timer brings it.
     fn is_held_by_pace(&mut self, cx: &Context<'_>) -> bool {
         self.take(Flag::Paced);
+        let held = self.pace_at > cx.now && !self.held_by_cork;
+        if held {
+            self.set(Flag::Paced);
+            self.ack_at = self.ack_at.min(self.pace_at);
+        }
+        held
+    }
+
+    /// Must the last octets wait for more? At most for 200 ms, as with TCP_CORK of Linux: then the
+    /// timer brings them. What was written first counts, since full segments take the oldest octets.
+    #[cold]
+    fn is_held_by_cork(&mut self, cx: &Context<'_>) -> bool {
+        const MOST_NS: u64 = 200_000_000;
+        if !self.held_by_cork {
+            self.held_by_cork = true;
+            self.pace_at = cx.now.plus_nanos(MOST_NS);
+        }
         let held = self.pace_at > cx.now;
         if held {
             self.set(Flag::Paced);
             self.ack_at = self.ack_at.min(self.pace_at);
         }
         held
+    }
+
+    /// The cork holds nothing back: a segment leaves with it, or the cork is out.
+    #[cold]
+    fn leave_cork(&mut self) {
+        if core::mem::take(&mut self.held_by_cork) {
+            self.pace_at = Instant::ZERO;
+        }
+    }
+
+    /// Holds back all but full segments (TCP_CORK), or lets go what was held back.
+    pub fn set_cork(&mut self, on: bool) {
+        if on {
+            self.set(Flag::Cork);
+        } else {
+            self.take(Flag::Cork);
+            self.leave_cork();
+        }
     }
 
     /// A segment of `len` octets leaves: the next one waits its share of the round trip. The pace is

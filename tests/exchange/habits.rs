@@ -36,6 +36,66 @@ fn cork_does_not_hold_a_fin() {
     tcp.receives(ack().seq(301).ack(103));
 }
 
+/// TCP_CORK of Linux holds back for 200 ms, whatever is on its way.
+#[test]
+fn cork_holds_for_200_ms() {
+    at_any_rhythm(|rhythm| {
+        let corked = |config| {
+            let mut tcp = Exchange::established(config).in_rhythm(rhythm);
+            let conn = tcp.conn();
+            tcp.engine.set_cork(conn, true).unwrap();
+            tcp
+        };
+        let mut tcp = corked(plain());
+        tcp.write("a");
+        tcp.at(200);
+        tcp.sends(data("a").seq(101).ack(301));
+        tcp.at(250);
+        tcp.write("b"); // the cork is still there
+        tcp.at(450);
+        tcp.sends(data("b").seq(102).ack(301));
+        tcp.receives(ack().seq(301).ack(103));
+        drop(tcp);
+        // full segments meanwhile: their rest was written when they were
+        let mut tcp = corked(plain());
+        tcp.write([b'x'; 500]);
+        tcp.at(150);
+        tcp.write([b'y'; 1_500]);
+        assert_eq!(tcp.sent_segments().len(), 1);
+        tcp.at(350);
+        tcp.sends(data([b'y'; 540]).seq(1_561).ack(301));
+        drop(tcp);
+        // an ACK that is delayed meanwhile
+        let mut config = plain();
+        config.tcp.quick_acks = 0;
+        let mut tcp = corked(config);
+        tcp.write("a");
+        tcp.at(100);
+        tcp.receives(data("b").seq(301).ack(101));
+        tcp.at(140);
+        tcp.sends(ack().seq(101).ack(302));
+        tcp.at(200);
+        tcp.sends(data("a").seq(101).ack(302));
+        drop(tcp);
+        // the cork is no pace: a full segment leaves at once
+        let mut config = plain();
+        config.tcp.pacing = true;
+        let mut tcp = corked(config);
+        tcp.write("a");
+        tcp.at(50);
+        tcp.write([b'y'; 1_459]);
+        assert_eq!(tcp.sent_segments().len(), 1);
+        drop(tcp);
+        // nothing can follow a close, even if there is no room for the FIN
+        let mut tcp = corked(plain());
+        tcp.receives(ack().seq(301).ack(101).win(5));
+        tcp.write("hello");
+        tcp.sends_nothing();
+        tcp.shutdown();
+        tcp.sends(data("hello").seq(101).ack(301));
+    });
+}
+
 /// RFC 9293 §3.8.5, RFC 6093 §3: the pointer is followed, the octets stay in line.
 #[test]
 fn urgent_data_is_announced() {
@@ -66,6 +126,31 @@ fn urgent_data_is_sent() {
     tcp.receives(ack().seq(301).ack(104));
     tcp.write("c");
     tcp.sends(data("c").seq(104).ack(301));
+}
+
+/// Urgent data waits for no company: neither Nagle's algorithm nor the cork holds it.
+#[test]
+fn urgent_data_goes_at_once() {
+    let mut tcp = Exchange::established(plain());
+    let conn = tcp.conn();
+    tcp.write("a");
+    tcp.sends(data("a").seq(101).ack(301));
+    tcp.write("b");
+    tcp.sends_nothing();
+    assert_eq!(tcp.engine.write_urgent(conn, b"!"), Ok(1));
+    tcp.sends(data("b!").seq(102).ack(301).urgent(2));
+    tcp.write("c"); // what comes later waits as usual
+    tcp.sends_nothing();
+    tcp.receives(ack().seq(301).ack(104));
+    tcp.sends(data("c").seq(104).ack(301));
+    tcp.receives(ack().seq(301).ack(105));
+    tcp.engine.set_cork(conn, true).unwrap();
+    tcp.write("d");
+    tcp.sends_nothing();
+    assert_eq!(tcp.engine.write_urgent(conn, b"!"), Ok(1));
+    tcp.sends(data("d!").seq(105).ack(301).urgent(2));
+    tcp.write("e");
+    tcp.sends_nothing();
 }
 
 /// The window doubles each time that the peer fills it within two round trips, up to the buffer.
