@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the process does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub enum Role {
     /// Gets `/bytes/length`, but begins to read after `pause`, and then rests for `rest` before
     /// each read.
     Sip { server: SocketAddr, length: usize, pause: Duration, rest: Duration },
-    /// Sends to an echo server until nothing more goes, and reads after `pause`.
+    /// Sends to an echo server until nothing more goes for `pause`, and then reads.
     Stall { server: SocketAddr, length: usize, pause: Duration },
     /// Sends `length` octets after our server has closed its direction.
     SendAfterEnd { server: SocketAddr, length: usize },
@@ -267,9 +267,22 @@ fn serve(length: usize, settings: &[Settings]) {
 
 fn stall(mut stream: TcpStream, length: usize, pause: Duration) {
     let writer = send(&stream, length);
-    thread::sleep(pause);
-    assert!(!writer.is_finished(), "{length} octets found room");
-    tell(&Info::of(&stream).0);
+    // Nothing goes either way when the kernel has asked more than once, and nothing has moved
+    // meanwhile: a server that is slow to begin is given its time.
+    let moved = |info: &Info| (info.number("bytes_acked"), info.number("bytes_received"));
+    let deadline = Instant::now() + PATIENCE;
+    let mut last = Info::of(&stream);
+    let stalled = loop {
+        thread::sleep(pause);
+        assert!(!writer.is_finished(), "{length} octets found room");
+        let info = Info::of(&stream);
+        let asks = info.0.contains("timer:(persist,") && info.number("backoff") > 0;
+        if (asks && moved(&info) == moved(&last)) || Instant::now() > deadline {
+            break info;
+        }
+        last = info;
+    };
+    tell(&stalled.0);
     check(&mut stream, length, Duration::ZERO, octet);
     writer.join().expect("the writer");
     stream.shutdown(Shutdown::Write).expect("a half-close");
