@@ -126,8 +126,9 @@ impl EthDev {
         ownership: Ownership,
         wire: Option<Arc<Wire>>,
     ) -> Result<EthDev, PortError> {
-        let name = name_of(id).ok_or_else(|| PortError::NoSuchPort(format!("{id}")))?;
+        // The lock first: while it is held nothing closes, so the port that has the id now keeps it.
         let mut open = eal.shared.open_ports.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = name_of(id).ok_or_else(|| PortError::NoSuchPort(format!("{id}")))?;
         if core::mem::replace(&mut open[usize::from(id)], true) {
             return Err(PortError::PortInUse(name));
         }
@@ -368,6 +369,9 @@ impl Drop for Device {
     fn drop(&mut self) {
         let started = self.control().started.take().is_some();
         let _watch = Watch::start(); // there is nobody to tell of a driver's complaints
+        // Closing gives the id back to DPDK, which may give it to another thread's device at once. That
+        // thread waits in `open` until the id is marked free.
+        let mut open = self.eal.shared.open_ports.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the last handle and the last queue pair are gone, so nobody else uses the port;
         // pools and rings are fields and are dropped after this.
         unsafe {
@@ -381,7 +385,6 @@ impl Drop for Device {
                 dpdk_sys::rte_eal_hotplug_remove(bus_of(&self.name).as_ptr(), name.as_ptr());
             }
         }
-        let mut open = self.eal.shared.open_ports.lock().unwrap_or_else(PoisonError::into_inner);
         open[usize::from(self.id)] = false;
     }
 }

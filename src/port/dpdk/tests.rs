@@ -254,6 +254,23 @@ fn a_shared_buffer_is_freed_by_its_last_owner() {
     assert_eq!(pool.in_use(), 0);
 }
 
+/// Closing a device gives its id back, and another thread may be given the same id at once.
+#[test]
+fn devices_are_opened_while_others_close() {
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                let pool = pool(&format!("closing_{thread}"), 127);
+                for round in 0..100 {
+                    let pair = pair(&format!("close_{thread}"), &pool);
+                    assert_ne!(pair.a.port_id(), pair.b.port_id(), "{thread} {round}");
+                    drop(pair);
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn the_version_that_is_loaded_is_the_one_that_was_bound() {
     assert_eq!(VERSION, loaded_version());
