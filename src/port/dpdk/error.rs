@@ -30,7 +30,7 @@ impl fmt::Display for EalError {
             }
             Self::NoHugepages(detail) => write!(
                 f,
-                "no usable hugepages ({detail}): reserve some (echo 512 > /proc/sys/vm/nr_hugepages) \
+                "no usable hugepages ({detail}): reserve some (/proc/sys/vm/nr_hugepages) \
                  or do without (--no-huge -m 512)"
             ),
             Self::PrefixInUse(detail) => write!(
@@ -259,8 +259,7 @@ fn pool_remedy(code: i32) -> &'static str {
     match code {
         libc::EEXIST => "choose another name",
         libc::ENOMEM => {
-            "reserve more memory (echo 1024 > /proc/sys/vm/nr_hugepages, or a larger -m), or ask for \
-             fewer buffers"
+            "reserve more memory (/proc/sys/vm/nr_hugepages, or a larger -m), or ask for fewer buffers"
         }
         libc::ENAMETOOLONG => "choose a shorter name",
         libc::EINVAL | libc::ENOENT => {

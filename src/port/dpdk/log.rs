@@ -15,9 +15,22 @@ struct Sink {
     text: String,
     /// Write everything through, because the user chose the log levels.
     verbose: bool,
+    /// To whom lines go; `None` = to the standard error.
+    tell: Option<Tell>,
+    /// A line that has not ended yet.
+    part: String,
 }
 
-static SINK: Mutex<Sink> = Mutex::new(Sink { watching: 0, text: String::new(), verbose: false });
+/// To whom lines of the log go, without their ends.
+type Tell = Box<dyn Fn(&str) + Send>;
+
+static SINK: Mutex<Sink> = Mutex::new(Sink {
+    watching: 0,
+    text: String::new(),
+    verbose: false,
+    tell: None,
+    part: String::new(),
+});
 
 fn sink() -> std::sync::MutexGuard<'static, Sink> {
     SINK.lock().unwrap_or_else(PoisonError::into_inner)
@@ -52,14 +65,47 @@ extern "C" fn receive(text: *const core::ffi::c_char, length: usize) {
     let _ = std::panic::catch_unwind(|| {
         // SAFETY: the shim passes the buffer of its stream and its length, valid during the call.
         let bytes = unsafe { core::slice::from_raw_parts(text.cast::<u8>(), length) };
-        let mut sink = sink();
-        if sink.watching > 0 && sink.text.len() + length <= LIMIT {
-            sink.text.push_str(&String::from_utf8_lossy(bytes));
-        }
-        if sink.verbose || sink.watching == 0 {
-            let _ = std::io::stderr().write_all(bytes);
-        }
+        sink().take(bytes);
     });
+}
+
+/// What a library printed that knows no log: like the log, but not told unless more than errors are.
+pub(super) fn printed(bytes: &[u8]) {
+    let mut sink = sink();
+    match sink.verbose || std::thread::panicking() {
+        true => sink.take(bytes),
+        false => sink.keep(bytes),
+    }
+}
+
+/// Lets the lines of the log go to somebody who knows what else is on the screen, from now on.
+pub fn set_log_output(tell: impl Fn(&str) + Send + 'static) {
+    sink().tell = Some(Box::new(tell));
+}
+
+impl Sink {
+    /// Keeps a text for the error of what is being tried.
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.watching > 0 && self.text.len() + bytes.len() <= LIMIT {
+            self.text.push_str(&String::from_utf8_lossy(bytes));
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.keep(bytes);
+        if !self.verbose && self.watching > 0 {
+            return;
+        }
+        let Sink { tell: Some(tell), part, .. } = self else {
+            let _ = std::io::stderr().write_all(bytes);
+            return;
+        };
+        part.push_str(&String::from_utf8_lossy(bytes));
+        while let Some(end) = part.find('\n') {
+            tell(&part[..end]);
+            part.drain(..=end);
+        }
+    }
 }
 
 /// Keeps the log while something is tried.
@@ -106,6 +152,26 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_go_to_whom_they_are_told() {
+        let lines = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let told = lines.clone();
+        let tell: Tell = Box::new(move |line| told.lock().unwrap().push(line.to_owned()));
+        let mut sink = Sink {
+            watching: 0,
+            text: String::new(),
+            verbose: false,
+            tell: Some(tell),
+            part: String::new(),
+        };
+        sink.take(b"EAL: one\nPMD: t");
+        sink.take(b"wo\n\xff");
+        assert_eq!(*lines.lock().unwrap(), ["EAL: one", "PMD: two"]);
+        sink.watching = 1;
+        sink.take(b"EAL: three\n");
+        assert_eq!((lines.lock().unwrap().len(), sink.text.as_str()), (2, "EAL: three\n"));
+    }
 
     #[test]
     fn a_log_becomes_one_line() {

@@ -18,6 +18,7 @@
 //! This module and `dpdk-sys` are the only places with `unsafe`.
 
 mod bare;
+mod capture;
 mod config;
 mod eal;
 mod error;
@@ -34,13 +35,14 @@ mod timers;
 mod tsc;
 
 pub use bare::{BareCost, bare_cost};
+pub use capture::captured;
 pub use config::{EthDevConfig, Offloads};
 pub use eal::Eal;
 pub use error::{EalError, LaunchError, PortError};
 pub use ethdev::EthDev;
 pub use info::{DeviceInfo, DeviceStats, Link, Rss, RssCapability};
 pub use lcore::{LcoreHandle, Registration};
-pub use log::set_log_level;
+pub use log::{set_log_level, set_log_output};
 pub use pool::{Pool, PoolConfig};
 pub use queue::{DpdkPort, FastPath, MAX_BURST};
 pub use ring_pair::{RingPair, RingPairConfig};
