@@ -116,7 +116,7 @@ fn what_cannot_be_run_is_refused_in_one_line() {
         ),
         (
             "loopback --msl 5",
-            "--msl 5: a time with its unit is expected, as in 30s, 200ms, 50us or 800ns",
+            "--msl 5: a time with its unit is expected, as in 1h30m, 30s, 200ms or 50us",
         ),
     ] {
         refused(arguments, line);
@@ -153,7 +153,7 @@ fn a_run_that_is_refused_leaves_files_as_they_are() {
     let fresh = folder.path("hgrm");
     let commands = folder.file("commands", "set msl never\n");
     let outputs = format!("--json {json} --hlog {hlog} --csv {csv} --hgrm {fresh}");
-    let time = "a time with its unit is expected, as in 30s, 200ms, 50us or 800ns";
+    let time = "a time with its unit is expected, as in 1h30m, 30s, 200ms or 50us";
     for (eal, more, line) in [
         ("", "--connections 0", "--connections 0: a number from 1 to 10000000 is expected, as in 100 or 10k".to_owned()),
         (

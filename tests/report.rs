@@ -90,7 +90,9 @@ fn two_runs_in_one_picture_and_one_table() {
         done(&format!("report {} --svg {svg} --png {png} --csv {csv}", files.join(" ")));
     assert!(table.lines().next().unwrap().ends_with("fast"), "{table}");
     let row = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap();
-    assert!(row("requests /s").contains("(x4.") || row("requests /s").contains("(x3."), "{table}");
+    let times = row("requests /s").split_once("(x").unwrap().1.trim_end_matches(')').parse();
+    // four times, but for what a stall at the end of one leaves undone
+    assert!(times.is_ok_and(|times: f64| (2.0..8.0).contains(&times)), "{table}");
     assert!(row("latency p99.9 ").contains("(x"), "{table}");
     assert!(told.is_empty(), "{told}");
     is_svg(
@@ -134,6 +136,87 @@ fn a_closed_loop_has_no_latency_to_draw_and_it_is_said_why() {
     let (_, told) = done(&format!("report {files} --svg {svg} --kind service"));
     assert!(told.is_empty(), "{told}");
     is_svg(&svg, &["closed (percentiles of the result only)", "service: percentiles"]);
+}
+
+/// A file that is of no use is told, and the rest is shown; a sum is not made without it.
+#[test]
+fn one_bad_file_does_not_take_the_report_with_it() {
+    let folder = Folder::new("one-bad");
+    let text = serde_json::to_string(&lastack::measure::Report::blank()).unwrap();
+    let [good, bad] = ["good.json", "bad.json"].map(|name| folder.file(name));
+    std::fs::write(&good, &text).unwrap();
+    std::fs::write(&bad, "{").unwrap();
+    let output = lastack(&format!("report {good} {bad}"));
+    let (shown, told) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let why =
+        format!("{bad}: it is no result of --json: EOF while parsing an object at line 1 column 1");
+    assert_eq!(
+        told,
+        format!("lastack: {why}; it is left out\nlastack: 1 of 2 files are left out, see above\n")
+    );
+    assert!(shown.lines().next().unwrap().ends_with("good"), "{shown}");
+    assert_eq!(output.status.code(), Some(1));
+    is_refusal(&lastack(&format!("report --merge {good} {bad}")), &why);
+}
+
+/// Our own distribution of a run without answers, a log whose tags are another program's, and what wrk2
+/// writes.
+#[test]
+fn files_without_times_and_files_of_others_are_read() {
+    let folder = Folder::new("others");
+    let empty = folder.file("empty.hgrm");
+    let mut none = Vec::new();
+    lastack::measure::Histogram::new().write_hgrm("latency", &mut none).unwrap();
+    std::fs::write(&empty, &none).unwrap();
+    let output = lastack(&format!("report {empty}"));
+    let told = String::from_utf8_lossy(&output.stderr);
+    let lines =
+        "lastack: empty: nothing was recorded\nlastack: these files tell of no time and no rate\n";
+    assert_eq!((output.status.code(), told.as_ref()), (Some(1), lines));
+
+    run(&folder, "own", "--rate 1k");
+    let log = std::fs::read_to_string(folder.file("own.hlog")).unwrap();
+    let tagged = folder.file("tagged.hlog");
+    let log = log.replace("Tag=latency", "Tag=get").replace("Tag=service", "Tag=put");
+    let own: Vec<&str> = log
+        .lines()
+        .filter(|line| !["Tag=connect", "Tag=close"].iter().any(|tag| line.starts_with(tag)))
+        .collect();
+    std::fs::write(&tagged, own.join("\r\n") + "\r\n").unwrap();
+    let wrk2 = folder.file("wrk2.hgrm");
+    let table = "# f\u{fc}r M\u{fc}ller\n  Detailed Percentile spectrum:\n       Value   Percentile   TotalCount \
+                 1/(1-Percentile)\n\n       1.000     0.000000            1         1.00\n       2.000     \
+                 0.500000            5         2.00\n       9.000     1.000000           10          inf\n";
+    let latin: Vec<u8> = table.chars().map(|c| c as u8).collect();
+    std::fs::write(&wrk2, latin).unwrap();
+    let svg = folder.file("all.svg");
+    let (shown, told) =
+        done(&format!("report {empty} {tagged} {} {wrk2} --svg {svg}", folder.file("own.json")));
+    assert!(shown.lines().next().unwrap().contains("tagged get  "), "{shown}");
+    assert!(shown.contains("tagged put") && shown.contains("latency p99.9"), "{shown}");
+    assert!(told.contains("lastack: empty: nothing was recorded\n"), "{told}");
+    is_svg(&svg, &["tagged get", "wrk2", "latency: percentiles"]);
+}
+
+#[test]
+fn a_distribution_is_titled_by_what_it_is_of() {
+    let folder = Folder::new("titled");
+    for (name, options, kind) in [("open", "--rate 1k", "latency"), ("closed", "", "service")] {
+        let (hgrm, svg) =
+            (folder.file(&format!("{name}.hgrm")), folder.file(&format!("{name}.svg")));
+        run(&folder, name, &format!("{options} --hgrm {hgrm}"));
+        done(&format!("report {hgrm} --svg {svg}"));
+        is_svg(&svg, &[&format!("{kind}: percentiles")]);
+        let text = std::fs::read_to_string(&hgrm).unwrap().replace("#[Kind", "#[Sort");
+        std::fs::write(&hgrm, text).unwrap();
+        done(&format!("report {hgrm} --svg {svg}"));
+        is_svg(&svg, &["times: percentiles"]);
+    }
+    let files = ["open", "closed"].map(|name| folder.file(&format!("{name}.hlog"))).join(" ");
+    let line = "--merge: open is an open loop and closed is a closed loop: runs of one load are expected, at \
+                the same time";
+    is_refusal(&lastack(&format!("report --merge {files}")), line);
 }
 
 #[test]

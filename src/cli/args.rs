@@ -4,6 +4,7 @@
 use super::Failure;
 use super::load_args::{LoadArgs, ShapeArgs};
 use super::offline_args::{CompletionsArgs, DoctorArgs, ManArgs, ReportArgs};
+use super::profile::NameParser;
 use super::tcp_args::TcpArgs;
 use super::units;
 use crate::net::address::{Cidr, is_host};
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
     about = "A kernel-bypass TCP endpoint on DPDK",
     override_usage = "lastack [EAL OPTIONS --] COMMAND [OPTIONS]",
     after_help = "EAL options come first and end with `--`; without them the profile's are used.\n\
-                  Sizes take k, M, G; times ns, us, ms, s; rates k, M.\n\
+                  Sizes take k, M, G; times ns, us, ms, s, m, h and sums such as 1h30m; rates k, M.\n\
                   Exit status: 0 done, 1 the run failed, 2 bad arguments, 3 a criterion was missed.",
     args_override_self = false
 )]
@@ -101,7 +102,7 @@ pub struct Client {
 #[derive(Debug, Args)]
 pub struct Common {
     /// Profile: ring, tap, af_packet, af_xdp, memif, pci, or a file [default: ring for loopback]
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE", value_parser = NameParser, hide_possible_values = true)]
     pub profile: Option<String>,
     /// The device that the profile is to use: an interface (af_packet, af_xdp), a PCI address (pci)
     #[arg(long, value_name = "NAME")]
@@ -124,8 +125,9 @@ pub struct Common {
     /// Frames received and sent at once, 1 to 64 [default: 32]
     #[arg(long, value_name = "N", value_parser = |t: &str| small(t, 1, 64))]
     pub burst: Option<u16>,
-    /// Length of a run, warm-up included [default: 10s; server and -i: until it is ended]
-    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    /// Length of a run, warm-up included; 0 or forever = until it is ended [default: 10s; server and -i:
+    /// forever]
+    #[arg(long, value_name = "TIME", value_parser = units::length)]
     pub duration: Option<Duration>,
     /// Time from the start that is not measured
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::time)]
@@ -275,9 +277,6 @@ impl Common {
                 "--json -: with -i or --cmdline-file answers go to the standard output; name a file",
             ));
         }
-        if duration == Some(Duration::ZERO) {
-            return Err(wrong("--duration 0s: a time above zero is expected"));
-        }
         if let Some(duration) = duration.filter(|duration| *duration <= self.warmup) {
             let warmup = self.warmup;
             return Err(wrong(format!(
@@ -295,9 +294,15 @@ impl Common {
         Ok(())
     }
 
-    /// How long to run if there is an end to it at all; `None` = until a signal or `quit`.
+    /// How long a client runs; `None` = until a signal or `quit`.
     pub fn duration_of_client(&self) -> Option<Duration> {
-        self.duration.or((!self.interactive).then_some(Self::DURATION))
+        let duration = self.duration.or((!self.interactive).then_some(Self::DURATION));
+        duration.filter(|duration| *duration != units::FOREVER)
+    }
+
+    /// How long a server runs, likewise.
+    pub fn duration_of_server(&self) -> Option<Duration> {
+        self.duration.filter(|duration| *duration != units::FOREVER)
     }
 
     /// Time between lines on what happens.

@@ -1,5 +1,7 @@
 //! EAL options: those of the command line, those of the profile, and which of them win.
 
+use super::cores;
+
 /// Options of EAL that take a value as their own argument.
 const WITH_VALUE: &[&str] = &[
     "-a",
@@ -102,6 +104,45 @@ pub fn decides_memory(arguments: &[String]) -> bool {
 /// Do the arguments decide which cores to use?
 pub fn decides_cores(arguments: &[String]) -> bool {
     has(arguments, GROUPS[0])
+}
+
+/// The processors that the last option about cores names, and that option; `None` if there is none, or
+/// none that is understood here: EAL says what is wrong with it.
+pub fn processors(arguments: &[String]) -> Option<(String, Vec<u32>)> {
+    let options = options(arguments);
+    let EalOption { name, words } =
+        options.iter().rfind(|option| GROUPS[0].contains(&option.name.as_str()))?;
+    let joined = words[0][name.len()..].trim_start_matches('=');
+    let value = words.get(1).map_or(joined, String::as_str);
+    let processors = match name.as_str() {
+        "-l" => cores::parse(value)?,
+        "-c" => {
+            let digits = value.strip_prefix("0x").unwrap_or(value);
+            let mask = u128::from_str_radix(digits, 16).ok()?;
+            (0..128).filter(|bit| mask & 1 << bit != 0).collect()
+        }
+        "--lcores" => {
+            groups(value).into_iter().map(processors_of).collect::<Option<Vec<_>>>()?.concat()
+        }
+        _ => return None,
+    };
+    Some((name.clone(), processors))
+}
+
+/// The parts of a list between commas that are not in parentheses.
+fn groups(list: &str) -> Vec<&str> {
+    let mut depth = 0_i32;
+    list.split(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ',' && depth == 0
+    })
+    .collect()
+}
+
+/// The processors of a group such as `0-3`, `1@5` or `(0-1)@(4,6)`.
+fn processors_of(group: &str) -> Option<Vec<u32>> {
+    let set = group.split_once('@').map_or(group, |(_, processors)| processors);
+    cores::parse(set.trim_start_matches('(').trim_end_matches(')'))
 }
 
 fn same_group(one: &str, other: &str) -> bool {

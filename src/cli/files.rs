@@ -3,6 +3,7 @@
 use super::Failure;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Are these files, each with the option that names it, such that results can be written to them?
@@ -77,10 +78,40 @@ pub fn save(
 }
 
 /// Writes to the standard output, which may have been closed.
+///
+/// # Errors
+/// [`Failure::Run`]: not all of it was written.
 pub fn show(octets: &[u8]) -> Result<(), Failure> {
-    io::stdout()
-        .write_all(octets)
-        .map_err(|error| Failure::Run(format!("the standard output is closed: {error}")))
+    if is_closed_stdout() {
+        return Err(Failure::Run("the standard output is closed".to_owned()));
+    }
+    let mut out = io::stdout().lock();
+    out.write_all(octets).and_then(|()| out.flush()).map_err(|error| {
+        Failure::Run(match error.kind() {
+            io::ErrorKind::BrokenPipe => format!("the standard output is closed: {error}"),
+            _ => format!("the standard output cannot be written: {error}"),
+        })
+    })
+}
+
+/// Was there no standard output when the program began? Rust's library has opened /dev/null in its place
+/// then, to read and to write; whoever redirects a stream there opens it to write alone.
+fn is_closed_stdout() -> bool {
+    let null = fs::metadata("/dev/null").map(|null| null.rdev());
+    let own = fs::metadata("/proc/self/fd/1").map(|own| own.rdev());
+    if !matches!((null, own), (Ok(null), Ok(own)) if null == own) {
+        return false;
+    }
+    let info = fs::read_to_string("/proc/self/fdinfo/1").unwrap_or_default();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & 3 == 2) // O_RDWR
+}
+
+/// Writes a line for people to the standard error. Nobody may be reading it any more, which is no reason
+/// to end.
+pub fn say(line: &str) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 #[cfg(test)]

@@ -69,6 +69,10 @@ pub struct LoadArgs {
     /// [default: to the end]
     #[arg(long, value_name = "TIME", value_parser = units::time)]
     pub hold: Option<Duration>,
+    /// How long connections and requests that are under way at the end of a run may take to end; sooner if
+    /// the server does not answer any more
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::time)]
+    pub drain: Duration,
     /// Record how long things take; off = only counts and rates [default: on]
     #[arg(long, value_enum)]
     pub record: Option<Switch>,

@@ -4,6 +4,7 @@ mod finding;
 mod interface;
 mod needs;
 pub mod pci;
+mod processors;
 
 use super::cores;
 use super::hugepages::{self, Wanted};
@@ -35,12 +36,14 @@ impl Machine {
 
     /// What matters to every profile.
     pub fn findings(&self, allowed: &[u32]) -> Vec<Finding> {
-        let mut findings = vec![
+        let mut findings: Vec<Finding> = self.processors_in_sys().into_iter().collect();
+        findings.extend([
             self.processors(allowed),
             self.isolation(allowed),
             self.time_stamp_counter(),
             self.hugepages(),
-        ];
+        ]);
+        findings.extend(self.quota(allowed.len().min(2)));
         findings.extend(self.governor(allowed));
         findings.extend(self.siblings(allowed));
         findings
@@ -86,7 +89,7 @@ impl Machine {
         match hugepages::free_mb_in(&self.root.join("sys/kernel/mm/hugepages")) {
             0 => note(
                 "no hugepages are free: ordinary pages are used, and figures are worse",
-                "echo 512 > /proc/sys/vm/nr_hugepages (as root)",
+                "reserve what the profile wants, which is told with it (/proc/sys/vm/nr_hugepages)",
             ),
             free => good(format!("{free} MB of hugepages are free")),
         }
@@ -153,24 +156,15 @@ impl Machine {
                 findings.extend(self.pci(device));
             }
             let interface = device.split(',').find_map(|part| part.strip_prefix("iface="));
+            if needs.contains(&Need::Tap) {
+                findings.extend(interface.and_then(|name| self.tap_in_use(name)));
+            }
             for need in needs.iter().filter(|need| **need != Need::Tap) {
                 findings.extend(
                     interface.iter().flat_map(|name| self.interface(name, *need, *mtu, ours)),
                 );
             }
         }
-        findings
-    }
-
-    /// What is wrong with these processors for engines that measure times on them.
-    #[cfg(feature = "dpdk")]
-    pub fn for_engines(&self, processors: &[u32]) -> Vec<Finding> {
-        let shared = self.core_of(processors).filter(|(_, cpus)| {
-            processors.len() > 1 && processors.iter().all(|cpu| cpus.contains(cpu))
-        });
-        let mut findings = vec![self.time_stamp_counter()];
-        findings.extend(shared.map(|(list, _)| one_core(&list)));
-        findings.retain(|finding| finding.level != Level::Good);
         findings
     }
 }

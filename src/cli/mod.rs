@@ -18,6 +18,8 @@ mod files;
 #[cfg(test)]
 mod golden;
 pub mod hugepages;
+#[cfg(feature = "dpdk")]
+mod lines;
 pub mod load_args;
 mod machine;
 pub mod offline_args;
@@ -104,7 +106,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match parse(arguments).and_then(execute) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("lastack: {failure}");
+            files::say(&format!("lastack: {failure}"));
             ExitCode::from(failure.status())
         }
     }

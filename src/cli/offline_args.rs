@@ -1,5 +1,6 @@
 //! Arguments of the commands that run no engine.
 
+use super::profile::NameParser;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -37,7 +38,7 @@ pub struct ReportArgs {
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// The profile that is to run: exit status 1 if it could not [default: all that come with the program]
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE", value_parser = NameParser, hide_possible_values = true)]
     pub profile: Option<String>,
     /// The device that a profile is to use, as in a run
     #[arg(long, value_name = "NAME", requires = "profile")]

@@ -4,6 +4,7 @@ use super::Failure;
 use super::args::Cli;
 use super::files::show;
 use super::offline_args::{CompletionsArgs, ManArgs};
+use super::profile::Profile;
 use clap::{Command, CommandFactory};
 
 /// The program, without what only this machine has.
@@ -29,5 +30,12 @@ pub fn man(arguments: &ManArgs) -> Result<(), Failure> {
 pub fn completions(arguments: &CompletionsArgs) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command(), "lastack", &mut script);
+    if arguments.shell == clap_complete::Shell::Bash {
+        // a profile may be a file as well
+        let names: Vec<&str> = Profile::names().collect();
+        let words = format!("compgen -W \"{}\"", names.join(" "));
+        let text = String::from_utf8_lossy(&script);
+        script = text.replace(&words, &words.replace("compgen -W", "compgen -f -W")).into_bytes();
+    }
     show(&script)
 }

@@ -7,8 +7,10 @@ use super::Failure;
 use super::hugepages::Wanted;
 use super::machine::pci;
 use crate::net::address::Cidr;
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use core::net::IpAddr;
 use serde::Deserialize;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
@@ -170,6 +172,27 @@ where
         .iter()
         .map(|text| text.parse().map_err(|error| bad(text, error)))
         .collect()
+}
+
+/// Reads the name of a profile or a file: any text. Shells complete the names that come with the program.
+#[derive(Clone, Debug)]
+pub struct NameParser;
+
+impl TypedValueParser for NameParser {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Profile::names().map(PossibleValue::new)))
+    }
 }
 
 impl Profile {

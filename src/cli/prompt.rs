@@ -1,5 +1,6 @@
 //! What can be said at the prompt: testpmd's verbs, read from a table.
 
+mod values;
 mod verbs;
 
 pub use verbs::STATES;
@@ -195,9 +196,22 @@ pub fn help(topic: Option<&str>) -> Result<String, String> {
     Ok(text)
 }
 
-/// What a line that has been begun may become.
+/// What a line that has been begun may become: the words of commands, and then what may follow them.
 pub fn completions(line: &str) -> Vec<String> {
     let begun = line.trim_start();
+    let follows = |verb: &&Verb| {
+        begun.strip_prefix(&verb.name()).is_some_and(|rest| rest.starts_with(char::is_whitespace))
+    };
+    if let Some(verb) = VERBS.iter().filter(follows).max_by_key(|verb| verb.words.len()) {
+        let word = begun.rfind(char::is_whitespace).map_or(0, |blank| blank + 1);
+        let (whole, part) = begun.split_at(word);
+        let before: Vec<&str> = whole.split_whitespace().skip(verb.words.len()).collect();
+        let next = values::next(verb.words, &before).into_iter();
+        return next
+            .filter(|word| word.starts_with(part))
+            .map(|word| format!("{whole}{word}"))
+            .collect();
+    }
     let whole = |verb: &Verb| match verb.takes {
         Takes::One(_) => format!("{} ", verb.name()),
         _ => verb.name(),

@@ -1,7 +1,7 @@
 //! `report`: saved results as tables, values and pictures.
 
 use super::Failure;
-use super::files::{check_outputs, save, show};
+use super::files::{check_outputs, save, say, show};
 use super::offline_args::ReportArgs;
 use crate::measure::plot::Picture;
 use crate::measure::report::Pacing;
@@ -19,7 +19,10 @@ pub fn run(arguments: &ReportArgs) -> Result<(), Failure> {
     let values = [("--csv", csv.as_deref()), ("--hgrm", hgrm.as_deref())];
     let inputs: Vec<&Path> = arguments.files.iter().map(PathBuf::as_path).collect();
     check_outputs(&[pictures, values].concat(), &inputs)?;
-    let mut runs = Run::read(&arguments.files).map_err(Failure::Arguments)?;
+    let (mut runs, wrong) = Run::read(&arguments.files).map_err(Failure::Arguments)?;
+    if let (true, Some(first)) = (arguments.merge, wrong.first()) {
+        return Err(Failure::Arguments(first.clone())); // the sum would lack something
+    }
     if arguments.merge {
         runs = vec![Run::merge(&runs).map_err(Failure::Arguments)?];
     }
@@ -29,6 +32,15 @@ pub fn run(arguments: &ReportArgs) -> Result<(), Failure> {
         None => None,
     };
     let drawn = svg.is_some() || png.is_some();
+    wrong.iter().for_each(|line| say(&format!("lastack: {line}; it is left out")));
+    for run in &runs {
+        if run.is_empty() {
+            say(&format!("lastack: {}: nothing was recorded", run.name));
+        }
+        if let Some(error) = run.report.as_ref().and_then(|report| report.error.as_ref()) {
+            say(&format!("lastack: {}: this run failed: {}", run.name, error.message));
+        }
+    }
     for run in runs.iter().filter(|run| drawn && run.distribution(kind).0.is_empty()) {
         let why = match run.report.as_ref().map(|report| report.pacing) {
             Some(Pacing::Closed) if kind == "latency" => {
@@ -36,7 +48,7 @@ pub fn run(arguments: &ReportArgs) -> Result<(), Failure> {
             }
             _ => "",
         };
-        eprintln!("lastack: {} tells no {kind}{why}", run.name);
+        say(&format!("lastack: {} tells no {kind}{why}", run.name));
     }
     for (option, file) in pictures {
         let Some(file) = file else { continue };
@@ -51,9 +63,18 @@ pub fn run(arguments: &ReportArgs) -> Result<(), Failure> {
         save("--csv", file, |out| compare::write_csv(&runs, out))?;
     }
     if let Some((file, histogram)) = distribution {
-        save("--hgrm", file, |out| histogram.write_hgrm(out))?;
+        save("--hgrm", file, |out| histogram.write_hgrm(kind, out))?;
     }
-    show(compare::table(&runs).as_bytes())
+    show(compare::table(&runs).as_bytes())?;
+    let given = arguments.files.len();
+    if !wrong.is_empty() {
+        let count = wrong.len();
+        return Err(Failure::Run(format!("{count} of {given} files are left out, see above")));
+    }
+    match runs.iter().all(Run::is_empty) {
+        true => Err(Failure::Run("these files tell of no time and no rate".to_owned())),
+        false => Ok(()),
+    }
 }
 
 /// What `--hgrm` is to write into its file.

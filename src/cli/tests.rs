@@ -32,7 +32,7 @@ fn told(line: &str) -> String {
 
 #[test]
 fn each_bad_value_is_told_with_its_option_and_what_is_allowed() {
-    let time = "a time with its unit is expected, as in 30s, 200ms, 50us or 800ns";
+    let time = "a time with its unit is expected, as in 1h30m, 30s, 200ms or 50us";
     for (option, value, allowed) in [
         ("--msl", "30", time),
         ("--rto-min", "fast", time),
@@ -105,7 +105,10 @@ fn other_mistakes() {
             "client --requests-per-connection 5",
             "--requests-per-connection 5: crr makes 1 on each connection; use --workload rr",
         ),
-        ("loopback --duration 0s", "--duration 0s: a time above zero is expected"),
+        (
+            "loopback --duration never",
+            "--duration never: a time with its unit is expected, as in 1h30m, 30s, 200ms or 50us, or forever",
+        ),
         (
             "loopback --duration 2s --warmup 2s",
             "--warmup 2s: a time shorter than --duration 2s is expected",

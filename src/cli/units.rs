@@ -1,4 +1,4 @@
-//! Numbers with units as options take them: `64k`, `1G`, `200us`, `30s`, `10k/s`.
+//! Numbers with units as options take them: `64k`, `1G`, `200us`, `1h30m`, `10k/s`.
 //!
 //! Each parser's error says what is allowed, for a line that begins with the option and what was
 //! given.
@@ -29,18 +29,54 @@ pub fn count(text: &str, least: u64, most: u64) -> Result<u64, String> {
         })
 }
 
-/// A time: a number with `ns`, `us`, `ms` or `s`.
+/// Units of time in nanoseconds, the longest first: a sum has them in this order.
+const TIMES: [(&str, f64); 6] =
+    [("h", 3.6e12), ("m", 6e10), ("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1.0)];
+
+/// A time: a number with `h`, `m`, `s`, `ms`, `us` or `ns`, a sum of them such as `1h30m`, or 0.
 ///
 /// # Errors
 /// What is allowed, if this is not.
 pub fn time(text: &str) -> Result<Duration, String> {
-    let units = [("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("s", 1e9)];
-    fraction(text, &units)
+    let nanos = if text == "0" { Some(0.0) } else { sum(text) };
+    nanos
         .filter(|&nanos| nanos <= u64::MAX as f64 / 2.0)
         .map(|nanos| Duration::from_nanos(nanos.round() as u64))
         .ok_or_else(|| {
-            "a time with its unit is expected, as in 30s, 200ms, 50us or 800ns".to_owned()
+            "a time with its unit is expected, as in 1h30m, 30s, 200ms or 50us".to_owned()
         })
+}
+
+/// The nanoseconds of one time or of a sum of them, each of a shorter unit than the one before.
+fn sum(mut text: &str) -> Option<f64> {
+    let (mut nanos, mut units) = (0.0, &TIMES[..]);
+    while !text.is_empty() {
+        let number = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let unit = &text[number..];
+        let length = unit.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(unit.len());
+        let (part, rest) = text.split_at(number + length);
+        let at = units.iter().position(|(name, _)| *name == &unit[..length])?;
+        nanos += fraction(part, &units[at..=at])?;
+        (text, units) = (rest, &units[at + 1..]);
+    }
+    (units.len() < TIMES.len()).then_some(nanos)
+}
+
+/// A time without end, for an option that takes one.
+pub const FOREVER: Duration = Duration::MAX;
+
+/// The length of a run: a time, or `0` or `forever` for one [without end](FOREVER).
+///
+/// # Errors
+/// What is allowed, if this is not.
+pub fn length(text: &str) -> Result<Duration, String> {
+    match text {
+        "forever" => Ok(FOREVER),
+        text => match time(text).map_err(|error| format!("{error}, or forever"))? {
+            Duration::ZERO => Ok(FOREVER),
+            time => Ok(time),
+        },
+    }
 }
 
 /// A time in seconds; the unit may be left out.
@@ -127,11 +163,46 @@ mod tests {
         assert_eq!(time("0.5s"), Ok(Duration::from_millis(500)));
         assert_eq!(time("200us"), Ok(Duration::from_micros(200)));
         assert_eq!(time("800ns"), Ok(Duration::from_nanos(800)));
-        for bad in
-            ["5", "s", "-1s", "1e3s", "1..2s", ".5s", "5min", "99999999999999999999s", "infs"]
-        {
+        for (text, seconds) in [
+            ("0", 0),
+            ("90m", 5_400),
+            ("2h", 7_200),
+            ("1h30m", 5_400),
+            ("1m30s", 90),
+            ("1.5h", 5_400),
+        ] {
+            assert_eq!(time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(time("1h2m3s4ms5us6ns"), Ok(Duration::new(3_723, 4_005_006)));
+        for bad in [
+            "",
+            "5",
+            "s",
+            "-1s",
+            "1e3s",
+            "1..2s",
+            ".5s",
+            "5min",
+            "99999999999999999999s",
+            "infs",
+            "1m1h",
+            "1s1s",
+            "1h30",
+            "1h 30m",
+            "00",
+            "1hm",
+            "99999999999h",
+            "forever",
+            "1d",
+            "1\u{b5}s",
+        ] {
             assert!(time(bad).is_err(), "{bad}");
         }
+        for endless in ["0", "0s", "0h", "forever"] {
+            assert_eq!(length(endless), Ok(FOREVER), "{endless}");
+        }
+        assert_eq!(length("1h30m"), Ok(Duration::from_secs(5_400)));
+        assert!(length("ever").unwrap_err().ends_with(", or forever"));
         assert_eq!(seconds("2"), Ok(Duration::from_secs(2)));
         assert_eq!(seconds("250ms"), Ok(Duration::from_millis(250)));
         assert!(seconds("x").is_err());
@@ -154,15 +225,22 @@ mod tests {
         }
 
         #[test]
-        fn a_time_is_read_as_it_was_written(number in 0_u32..1_000_000, unit in 0_usize..4) {
-            let (name, scale) = [("ns", 1), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000)][unit];
+        fn a_time_is_read_as_it_was_written(number in 0_u32..1_000_000, unit in 0_usize..6) {
+            let (name, scale) = [
+                ("ns", 1),
+                ("us", 1_000),
+                ("ms", 1_000_000),
+                ("s", 1_000_000_000),
+                ("m", 60_000_000_000),
+                ("h", 3_600_000_000_000),
+            ][unit];
             let expected = Duration::from_nanos(u64::from(number) * scale);
             prop_assert_eq!(time(&format!("{number}{name}")), Ok(expected));
         }
 
         #[test]
         fn any_text_is_an_answer_not_a_panic(text in "\\PC{0,12}") {
-            let _ = (size(&text, 0, 9), count(&text, 0, 9), time(&text), seconds(&text), rate(&text));
+            let _ = (size(&text, 0, 9), count(&text, 0, 9), seconds(&text), length(&text), rate(&text));
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Recording never allocates and never fails: what is longer than an hour is counted as an hour.
 
+use super::formats::kind_line;
 use core::time::Duration;
 use hdrhistogram::Histogram as Hdr;
 use serde::{Deserialize, Serialize};
@@ -98,11 +99,11 @@ impl Histogram {
     }
 
     /// Writes the percentile distribution in the text form of HdrHistogram's plotters (`.hgrm`),
-    /// values in microseconds.
+    /// values in microseconds, with a remark that says what kind of time they are.
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn write_hgrm(&self, out: &mut impl Write) -> io::Result<()> {
+    pub fn write_hgrm(&self, kind: &str, out: &mut impl Write) -> io::Result<()> {
         const NS_PER_US: f64 = 1_000.0;
         writeln!(
             out,
@@ -123,6 +124,7 @@ impl Histogram {
         }
         let us = |ns: f64| ns / NS_PER_US;
         let (mean, deviation) = (us(self.0.mean()), us(self.0.stdev()));
+        writeln!(out, "{}", kind_line(kind))?;
         writeln!(out, "#[Mean    = {mean:>12.3}, StdDeviation   = {deviation:>12.3}]")?;
         let (max, total) = (us(self.0.max() as f64), self.0.len());
         writeln!(out, "#[Max     = {max:>12.3}, Total count    = {total:>12}]")?;
@@ -202,7 +204,7 @@ mod tests {
             histogram.record_ns(micros * 1_000);
         }
         let mut text = Vec::new();
-        histogram.write_hgrm(&mut text).unwrap();
+        histogram.write_hgrm("latency", &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         let rows: Vec<Vec<f64>> = text
             .lines()

@@ -5,6 +5,7 @@
 //! the object of `--json`, and the tables of [`table`] made from it.
 
 pub mod compare;
+mod formats;
 pub mod histogram;
 pub mod hlog;
 pub mod interval;

@@ -82,6 +82,12 @@ pub struct Report {
     /// answered with an error.
     #[serde(default)]
     pub errors: u64,
+    /// Why the run failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<RunError>,
+    /// How many seconds the server had owed an answer when the run ended; `None` if it had answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_answer_s: Option<f64>,
     /// What was expected of the result.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expect: Vec<Judged>,
@@ -122,6 +128,8 @@ impl Report {
             behind: Some(Summary::default()),
             overhead: Some(Overhead::default()),
             errors: 0,
+            error: None,
+            no_answer_s: None,
             expect: Vec::new(),
             intervals: Vec::new(),
             side: Some(Side::default()),
@@ -167,6 +175,36 @@ impl Report {
         self.bytes.sent_per_s += bytes.sent_per_s;
         self.bytes.received_per_s += bytes.received_per_s;
     }
+}
+
+/// Why a run failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunError {
+    /// For programs: `setup` (it never began), `no_answer`, `no_connection`, `no_response`,
+    /// `error_responses`, `connections_lost`, `output` (results could not be written) or `run`.
+    pub kind: String,
+    /// For people: the line that the program ended with.
+    pub message: String,
+}
+
+impl RunError {
+    /// An error of this kind.
+    pub fn new(kind: &str, message: impl Into<String>) -> Self {
+        RunError { kind: kind.to_owned(), message: message.into() }
+    }
+}
+
+/// The result of a run that has none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoReport {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The version of the program.
+    pub version: String,
+    /// `loopback`, `server` or `client`.
+    pub command: String,
+    /// Why there is no more.
+    pub error: RunError,
 }
 
 /// A criterion, and what came of it.

@@ -1,7 +1,8 @@
 //! Runs as their files tell them: a result, a log of histograms, a percentile distribution, or several
 //! of them under one name.
 
-use super::report::{KINDS, SCHEMA};
+use super::formats::{self, Content};
+use super::report::{KINDS, NoReport, Pacing, SCHEMA};
 use super::{Histogram, Report, Summary};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,12 +10,14 @@ use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use std::path::Path;
 
-/// Nanoseconds of a unit of an `.hgrm` file.
-const NS_PER_US: f64 = 1e3;
-
 /// A point of a distribution: the part of all values, from 0 to 1, that is not above so many
 /// nanoseconds.
 pub type Point = (f64, f64);
+
+/// Lengths of runs of hosts that were started together differ by no more: a part of the longer, and
+/// seconds.
+const LENGTHS: f64 = 0.1;
+const SHORTEST_S: f64 = 0.5;
 
 /// A run.
 #[derive(Clone, Debug, Default)]
@@ -25,62 +28,93 @@ pub struct Run {
     pub report: Option<Report>,
     /// All that was recorded of each kind of time, if there is a log.
     histograms: Vec<(&'static str, Histogram)>,
+    /// What was recorded under tags of other programs.
+    foreign: Vec<(String, Histogram)>,
     /// A distribution, if there is one.
     points: Vec<Point>,
+    /// What it is of, if it says so.
+    points_kind: Option<&'static str>,
+}
+
+/// What a distribution is of that does not say so.
+pub const ANY_KIND: &str = "times";
+
+/// The histogram of a tag, which is made if there is none.
+fn of_tag<T: PartialEq>(all: &mut Vec<(T, Histogram)>, tag: T) -> &mut Histogram {
+    let at = all.iter().position(|(known, _)| *known == tag);
+    let at = at.unwrap_or_else(|| {
+        all.push((tag, Histogram::new()));
+        all.len() - 1
+    });
+    &mut all[at].1
 }
 
 impl Run {
-    /// Reads runs: files of one name are of one run.
+    /// Reads runs: files of one name are of one run. A file that cannot be used is left out, and the line
+    /// that says why is the second that is returned.
     ///
     /// # Errors
-    /// One line that names the file.
-    pub fn read(files: &[impl AsRef<Path>]) -> Result<Vec<Self>, String> {
+    /// One line that names the file: it cannot be read, is given twice, or is the only one and of no use.
+    pub fn read(files: &[impl AsRef<Path>]) -> Result<(Vec<Self>, Vec<String>), String> {
         let mut runs: Vec<(std::path::PathBuf, Run)> = Vec::new();
+        let mut wrong = Vec::new();
         for (at, file) in files.iter().map(AsRef::as_ref).enumerate() {
             if files[..at].iter().any(|other| other.as_ref() == file) {
                 return Err(format!("{}: given twice, once is expected", file.display()));
             }
-            let place = file.with_extension("");
             let content = std::fs::read(file)
                 .map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
+            let place = file.with_extension("");
             let known = runs.iter().position(|(other, _)| *other == place);
-            let at = known.unwrap_or_else(|| {
-                let name = place.file_name().unwrap_or(place.as_os_str());
-                let name = name.to_string_lossy().into_owned();
-                runs.push((place, Run { name, ..Run::default() }));
-                runs.len() - 1
-            });
-            runs[at].1.add(&content).map_err(|error| format!("{}: {error}", file.display()))?;
+            let mut run = match known {
+                Some(at) => runs[at].1.clone(),
+                None => {
+                    let name = place.file_name().unwrap_or(place.as_os_str());
+                    Run { name: name.to_string_lossy().into_owned(), ..Run::default() }
+                }
+            };
+            match (run.add(&content), known) {
+                (Ok(()), Some(at)) => runs[at].1 = run,
+                (Ok(()), None) => runs.push((place, run)),
+                (Err(why), _) => wrong.push(format!("{}: {why}", file.display())),
+            }
         }
-        Ok(runs.into_iter().map(|(_, run)| run).collect())
+        if runs.is_empty() {
+            return Err(wrong.into_iter().next().unwrap_or_default());
+        }
+        Ok((runs.into_iter().flat_map(|(_, run)| run.parts()).collect(), wrong))
     }
 
-    /// Adds what a file says, which it tells by its first line.
+    /// Adds what a file says.
     fn add(&mut self, content: &[u8]) -> Result<(), String> {
-        let text = core::str::from_utf8(content).unwrap_or_default().trim_start();
-        if text.starts_with('{') {
-            let report: Report = serde_json::from_str(text)
-                .map_err(|error| format!("it is no result of --json: {error}"))?;
-            if report.schema != SCHEMA {
-                return Err(format!(
-                    "its schema is {}, {SCHEMA} is expected: use the lastack that wrote it",
-                    report.schema
-                ));
+        match formats::content(content) {
+            Content::Result(text) => self.add_result(&text),
+            Content::Log(text) => self.add_log(text.as_bytes()),
+            Content::Distribution(points, kind) => {
+                (self.points, self.points_kind) = (points, kind);
+                Ok(())
             }
-            self.report = Some(report);
-            return Ok(());
-        }
-        if text.starts_with('#') {
-            return self.add_log(content);
-        }
-        if text.starts_with("Value") {
-            self.points = distribution(text);
-            if !self.points.is_empty() {
-                return Ok(());
+            Content::Unknown => {
+                Err("a result of --json, a log of --hlog or a distribution of --hgrm is expected"
+                    .to_owned())
             }
         }
-        Err("a result of --json, a log of --hlog or a distribution of --hgrm is expected"
-            .to_owned())
+    }
+
+    fn add_result(&mut self, text: &str) -> Result<(), String> {
+        let report: Report =
+            serde_json::from_str(text).map_err(|error| match serde_json::from_str(text) {
+                Ok(NoReport { error, .. }) => format!("this run failed: {}", error.message),
+                Err(_) => format!("it is no result of --json: {error}"),
+            })?;
+        if report.schema != SCHEMA {
+            return Err(format!(
+                "its schema is {}, {SCHEMA} is expected: use the lastack that wrote it",
+                report.schema
+            ));
+        }
+        self.report = Some(report);
+        Ok(())
     }
 
     fn add_log(&mut self, content: &[u8]) -> Result<(), String> {
@@ -91,20 +125,17 @@ impl Run {
                 entry.map_err(|_| broken("a line cannot be read"))?;
                 continue;
             };
-            let tag = interval.tag().map_or(KINDS[0], |tag| tag.as_str());
-            let Some(tag) = KINDS.into_iter().find(|known| *known == tag) else { continue };
             let octets = STANDARD
                 .decode(interval.encoded_histogram())
                 .map_err(|error| broken(&error.to_string()))?;
             let read: hdrhistogram::Histogram<u64> = deserializer
                 .deserialize(&mut octets.as_slice())
                 .map_err(|error| broken(&error.to_string()))?;
-            let at = self.histograms.iter().position(|(known, _)| *known == tag);
-            let at = at.unwrap_or_else(|| {
-                self.histograms.push((tag, Histogram::new()));
-                self.histograms.len() - 1
-            });
-            let whole = &mut self.histograms[at].1;
+            let tag = interval.tag().map_or(KINDS[0], |tag| tag.as_str());
+            let whole = match KINDS.into_iter().find(|known| *known == tag) {
+                Some(kind) => of_tag(&mut self.histograms, kind),
+                None => of_tag(&mut self.foreign, tag.to_owned()),
+            };
             read.iter_recorded().for_each(|step| {
                 whole.record_ns_n(step.value_iterated_to(), step.count_at_value());
             });
@@ -112,11 +143,36 @@ impl Run {
         Ok(())
     }
 
+    /// Does it tell nothing at all?
+    pub fn is_empty(&self) -> bool {
+        let recorded = self.histograms.iter().any(|(_, histogram)| histogram.count() > 0);
+        self.report.is_none() && !recorded && self.points.is_empty()
+    }
+
+    /// This run and those that the tags of other programs in its log are of.
+    fn parts(mut self) -> Vec<Run> {
+        let foreign = core::mem::take(&mut self.foreign);
+        let parts: Vec<Run> = foreign
+            .into_iter()
+            .map(|(tag, histogram)| Run {
+                name: format!("{} {tag}", self.name),
+                histograms: vec![(KINDS[0], histogram)],
+                ..Run::default()
+            })
+            .collect();
+        let own = (parts.is_empty() || !self.is_empty()).then_some(self);
+        own.into_iter().chain(parts).collect()
+    }
+
     /// The kind of time that says most of this run: the latency of an open loop, else the service time,
     /// else that of connecting.
     pub fn kind(&self) -> &'static str {
         let counts = |tag: &&str| self.summary(tag).is_some_and(|summary| summary.count > 0);
-        KINDS.into_iter().find(counts).unwrap_or(KINDS[1])
+        let of_points = || match self.points[..] {
+            [] => KINDS[1],
+            _ => self.points_kind.unwrap_or(ANY_KIND),
+        };
+        KINDS.into_iter().find(counts).unwrap_or_else(of_points)
     }
 
     /// All that was recorded of a kind of time.
@@ -139,7 +195,7 @@ impl Run {
         if let Some(histogram) = self.histogram(kind).filter(|histogram| histogram.count() > 0) {
             return (histogram.distribution(), false);
         }
-        if !self.points.is_empty() {
+        if !self.points.is_empty() && self.points_kind.is_none_or(|of| of == kind) {
             return (self.points.clone(), false);
         }
         let points = |s: Summary| {
@@ -163,11 +219,54 @@ impl Run {
         (summary.map(points).unwrap_or_default(), true)
     }
 
+    /// Is the other such that the figures of both add up to something?
+    ///
+    /// # Errors
+    /// A line that says what differs.
+    fn is_like(&self, other: &Run) -> Result<(), String> {
+        let differ = |what: &str, own: &str, others: &str| {
+            Err(format!(
+                "--merge: {} is {what}{own} and {} is {what}{others}: runs of one load are expected, at \
+                 the same time",
+                self.name, other.name
+            ))
+        };
+        let is_open = |run: &Run| run.histogram(KINDS[0]).is_some_and(|all| all.count() > 0);
+        let (Some(one), Some(two)) = (&self.report, &other.report) else {
+            let name = |run| if is_open(run) { "an open loop" } else { "a closed loop" };
+            return match is_open(self) == is_open(other) {
+                true => Ok(()),
+                false => differ("", name(self), name(other)),
+            };
+        };
+        if one.workload != two.workload {
+            return differ("of workload ", &one.workload, &two.workload);
+        }
+        if one.pacing != two.pacing {
+            let name = |of: Pacing| match of {
+                Pacing::Closed => "a closed loop",
+                Pacing::Open => "an open loop",
+                Pacing::Peer => "a server",
+            };
+            return differ("", name(one.pacing), name(two.pacing));
+        }
+        let (short, long) =
+            (one.duration_s.min(two.duration_s), one.duration_s.max(two.duration_s));
+        if long - short > (LENGTHS * long).max(SHORTEST_S) {
+            let seconds = |of: f64| format!("{of:.1} s");
+            return differ("of ", &seconds(one.duration_s), &seconds(two.duration_s));
+        }
+        Ok(())
+    }
+
     /// What several hosts did together: histograms merged, counts and rates added.
     ///
     /// # Errors
     /// A line that says what is missing for it.
     pub fn merge(runs: &[Run]) -> Result<Run, String> {
+        if let [first, others @ ..] = runs {
+            others.iter().try_for_each(|other| first.is_like(other))?;
+        }
         let mut whole = Run { name: format!("{} hosts", runs.len()), ..Run::default() };
         for run in runs {
             if run.histograms.is_empty() {
@@ -196,17 +295,6 @@ impl Run {
         }
         Ok(whole)
     }
-}
-
-/// The points of an `.hgrm` file.
-fn distribution(text: &str) -> Vec<Point> {
-    text.lines()
-        .filter_map(|line| {
-            let mut fields = line.split_whitespace().map(str::parse::<f64>);
-            let (value, quantile) = (fields.next()?.ok()?, fields.next()?.ok()?);
-            (quantile < 1.0).then_some((quantile, value * NS_PER_US))
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -257,12 +345,70 @@ mod tests {
     #[test]
     fn a_distribution_is_read_as_it_was_written() {
         let mut text = Vec::new();
-        recorded(1..=1_000).write_hgrm(&mut text).unwrap();
-        let (points, coarse) = run("b", &[&text]).distribution("service");
+        recorded(1..=1_000).write_hgrm("service", &mut text).unwrap();
+        let read = run("b", &[&text]);
+        assert_eq!(read.kind(), "service");
+        assert_eq!(read.distribution("latency").0, [], "it is of something else");
+        let (points, coarse) = read.distribution("service");
         assert!(!coarse);
         let p90 = points.iter().find(|point| point.0 >= 0.9).unwrap().1;
         assert!((p90 / 900e6 - 1.0).abs() < 0.02, "{p90}");
         assert!(points.iter().all(|point| point.0 < 1.0));
+        let without: String = String::from_utf8(text).unwrap().replace("Kind ", "Sort ");
+        let read = run("b", &[without.as_bytes()]);
+        assert_eq!((read.kind(), read.distribution("latency").0), (ANY_KIND, points));
+        let mut text = Vec::new();
+        Histogram::new().write_hgrm("latency", &mut text).unwrap();
+        assert!(run("none", &[&text]).is_empty(), "of a run without answers");
+    }
+
+    /// Each series of another program is a run of its own.
+    #[test]
+    fn tags_of_other_programs_are_runs() {
+        let text = String::from_utf8(log(&recorded(1..=10))).unwrap();
+        let [get, put] =
+            ["get", "put"].map(|tag| text.replace("Tag=latency", &format!("Tag={tag}")));
+        let put: String = put.lines().skip(4).map(|line| format!("{line}\n")).collect();
+        let runs = run("redis", &[(get + &put).as_bytes()]).parts();
+        let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
+        assert_eq!(names, ["redis get", "redis put"]);
+        assert!(runs.iter().all(|run| run.summary("latency").unwrap().count == 20));
+        let both = run("mixed", &[(text + &put).as_bytes()]).parts();
+        assert_eq!(both.len(), 2);
+        assert_eq!((both[0].name.as_str(), both[1].name.as_str()), ("mixed", "mixed put"));
+    }
+
+    #[test]
+    fn runs_that_do_not_add_up_are_not_merged() {
+        let with = |name: &str, change: fn(&mut Report)| {
+            let mut report = Report::blank();
+            report.workload = "rr".to_owned();
+            (report.pacing, report.duration_s) = (Pacing::Open, 10.0);
+            change(&mut report);
+            let json = serde_json::to_vec(&report).unwrap();
+            run(name, &[&json, &log(&recorded(1..=9))])
+        };
+        let first = with("a", |_| {});
+        let merged = |other: Run| Run::merge(&[first.clone(), other]).map(|_| ());
+        let rest = ": runs of one load are expected, at the same time";
+        for (other, told) in [
+            (
+                with("b", |report| report.workload = "crr".to_owned()),
+                "a is of workload rr and b is of workload crr",
+            ),
+            (
+                with("b", |report| report.pacing = Pacing::Closed),
+                "a is an open loop and b is a closed loop",
+            ),
+            (with("b", |report| report.duration_s = 5.0), "a is of 10.0 s and b is of 5.0 s"),
+        ] {
+            assert_eq!(merged(other), Err(format!("--merge: {told}{rest}")));
+        }
+        assert_eq!(merged(with("b", |report| report.duration_s = 9.6)), Ok(()));
+        let text = String::from_utf8(log(&recorded(1..=9))).unwrap();
+        let closed = run("c", &[text.replace("latency", "service").as_bytes()]);
+        let told = format!("--merge: a is an open loop and c is a closed loop{rest}");
+        assert_eq!(merged(closed), Err(told));
     }
 
     #[test]
@@ -306,7 +452,8 @@ mod tests {
                     .to_owned(),
             ),
             (&later, "its schema is 2, 1 is expected: use the lastack that wrote it".to_owned()),
-            (b"#\nnot,a,log", no_log("a line cannot be read")),
+            (b"#\nnot,a,log", none.to_owned()),
+            (format!("{head}not,a,log").as_bytes(), no_log("a line cannot be read")),
             (
                 format!("{head}Tag=latency,0.0,1.0,1.0,%%\n").as_bytes(),
                 no_log("Invalid symbol 37, offset 0."),
@@ -334,7 +481,7 @@ mod tests {
         std::fs::write(&file, "hello").unwrap();
         let none = Run::read(&[&file]).unwrap_err();
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(once.unwrap()[0].summary("latency").unwrap().count, 18);
+        assert_eq!(once.unwrap().0[0].summary("latency").unwrap().count, 18);
         assert_eq!(twice.unwrap_err(), format!("{name}: given twice, once is expected"));
         assert!(none.starts_with(&format!("{name}: a result of --json, a log")), "{none}");
     }

@@ -38,7 +38,7 @@ pub fn table(report: &Report) -> String {
     }
     row(&mut out, "connections", &connections(&report.connections));
     if !is_held(report) {
-        row(&mut out, "requests", &requests(&report.requests));
+        row(&mut out, "requests", &requests(report));
     }
     match (&report.side, &report.client, &report.server) {
         (Some(side), ..) => {
@@ -176,19 +176,30 @@ fn connections(of: &Connections) -> String {
     )
 }
 
-fn requests(of: &Requests) -> String {
-    let Requests { completed, per_s, not_started, refused } = of;
+fn requests(report: &Report) -> String {
+    let Requests { completed, per_s, not_started, refused } = &report.requests;
     let mut text = format!("{} /s  completed {completed}", human(*per_s));
     if *refused > 0 {
         let _ = write!(text, "  ANSWERED WITH AN ERROR {refused}");
     }
     if *not_started > 0 {
-        let _ = write!(
-            text,
-            "  NOT STARTED {not_started}: the rate is more than the connections carry"
-        );
+        let _ = write!(text, "  NOT STARTED {not_started}: {}", why_not_started(report));
     }
     text
+}
+
+/// Why there was no connection that was free for a request.
+fn why_not_started(report: &Report) -> String {
+    match report.no_answer_s {
+        Some(seconds) if seconds >= 1.0 => {
+            format!("the server had not answered for {seconds:.1} s at the end")
+        }
+        _ if report.connections.established == 0 => "no connection was established".to_owned(),
+        _ if report.errors > report.requests.refused => {
+            "connections failed or were reset meanwhile".to_owned()
+        }
+        _ => "the rate is more than the connections carry".to_owned(),
+    }
 }
 
 fn bytes(of: &Bytes) -> String {
@@ -299,7 +310,12 @@ mod tests {
             cores: 1,
             duration_s: 5.0,
             pacing,
-            connections: Connections { opened: 12, per_s: 2.5, ..Connections::default() },
+            connections: Connections {
+                opened: 12,
+                established: 12,
+                per_s: 2.5,
+                ..Connections::default()
+            },
             requests: Requests { completed: 10, per_s: 2.0, not_started: 3, refused: 0 },
             latency: None,
             service: Some(summary),
@@ -314,7 +330,8 @@ mod tests {
 
     #[test]
     fn table_shows_what_there_is_and_nothing_else() {
-        let text = table(&report(Pacing::Closed));
+        let mut report = report(Pacing::Closed);
+        let text = table(&report);
         let service = text.lines().find(|line| line.starts_with("service")).unwrap();
         let fields: Vec<&str> = service.split_whitespace().collect();
         assert_eq!(fields[1..6], ["1000", "900", "ns", "2.50", "us"]);
@@ -324,7 +341,17 @@ mod tests {
         assert!(text.contains("closed loop"));
         assert!(!text.lines().any(|line| line.starts_with("connect ")), "nothing was recorded");
         assert!(text.contains("checksum 1") && !text.contains("vlan"));
-        assert!(text.contains("NOT STARTED 3"));
+        let why = |text: &str| {
+            let (_, why) = text.split_once("NOT STARTED 3: ").expect("it is told");
+            why.lines().next().unwrap_or_default().to_owned()
+        };
+        assert_eq!(why(&text), "the rate is more than the connections carry");
+        report.errors = 1;
+        assert_eq!(why(&table(&report)), "connections failed or were reset meanwhile");
+        report.connections.established = 0;
+        assert_eq!(why(&table(&report)), "no connection was established");
+        report.no_answer_s = Some(6.04);
+        assert_eq!(why(&table(&report)), "the server had not answered for 6.0 s at the end");
     }
 
     #[test]

@@ -10,6 +10,8 @@ use crossbeam_queue::ArrayQueue;
 pub struct Control {
     pub(super) stop: AtomicBool,
     pub(super) finished: AtomicBool,
+    /// What is under way need not be waited for any longer.
+    pub(super) given_up: AtomicBool,
     /// Somebody wants what was recorded, and has left something to go on recording in; or another rate.
     pub(super) wanted: AtomicBool,
     /// The rate that is wanted, as bits; 0 = none.
@@ -23,6 +25,7 @@ impl Default for Control {
         Control {
             stop: AtomicBool::new(false),
             finished: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
             wanted: AtomicBool::new(false),
             rate: AtomicU64::new(0),
             spare: ArrayQueue::new(1),
@@ -40,7 +43,13 @@ impl Control {
     /// Takes back that it shall end and that it has.
     pub(super) fn begin_anew(&self) {
         self.stop.store(false, Ordering::Relaxed);
+        self.given_up.store(false, Ordering::Relaxed);
         self.finished.store(false, Ordering::Release);
+    }
+
+    /// Lets a workload that was [stopped](Self::stop) abort what is still under way.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
     }
 
     /// Has it come to its end? Then no connection is left.

@@ -15,7 +15,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// How long what is under way may go on after the stop: enough for a few retransmission time-outs
+/// How long what is under way may go on after the stop if nothing is said: enough for a few retransmission time-outs
 /// that began at 1 s (RFC 6298 §2.1) or were set to 3 s by a lost SYN (§5.7).
 pub const DRAIN: Duration = Duration::from_secs(10);
 /// How long no connection is tried after one could not even be begun.
@@ -76,6 +76,8 @@ pub struct LoadConfig {
     pub ramp: Duration,
     /// How long the workload [`Stream`](super::Stream) holds a connection; `None` = to the end.
     pub hold: Option<Duration>,
+    /// How long what is under way may go on after the stop.
+    pub drain: Duration,
     /// Are times recorded?
     pub record: bool,
     /// Seed of the schedule.
@@ -100,6 +102,7 @@ impl LoadConfig {
             warmup: Duration::ZERO,
             ramp: Duration::ZERO,
             hold: None,
+            drain: DRAIN,
             record: true,
             seed: 0,
         }
@@ -185,10 +188,11 @@ impl Load {
             if over {
                 self.control.finished.store(true, Ordering::Release);
             }
-            return if over || now < until { Stage::Draining } else { Stage::Overdue };
+            let late = now >= until || self.control.given_up.load(Ordering::Relaxed);
+            return if over || !late { Stage::Draining } else { Stage::Overdue };
         }
         if self.control.stop.load(Ordering::Relaxed) {
-            self.drain_until = Some(now + DRAIN);
+            self.drain_until = Some(now + self.config.drain);
             self.not_started += self.schedule.take().map_or(0, |mut s| s.take_all_due(now));
             return Stage::Draining;
         }

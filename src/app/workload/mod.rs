@@ -14,7 +14,7 @@
 //!
 //! [`Load`] is what the workloads share: the schedule, the measurements, and the way to the end,
 //! which begins when somebody calls [`Control::stop`]: no more is begun, what is under way may end,
-//! connections are closed in an orderly way, and what is left after [`DRAIN`] is aborted.
+//! connections are closed in an orderly way, and what is left after [a time](LoadConfig::drain) is aborted.
 
 mod control;
 mod crr;

@@ -97,6 +97,18 @@ impl Machine {
         findings
     }
 
+    /// A TAP that is there already and has a carrier is held by a process; one that was made to stay has
+    /// none until somebody opens it.
+    pub(super) fn tap_in_use(&self, name: &str) -> Option<Finding> {
+        let there = self.interfaces.iter().find(|known| known.name == name)?;
+        there.carrier.then(|| {
+            missing(
+                format!("interface {name} is there already, and another process uses it"),
+                "end that process, or name another interface in a profile of your own",
+            )
+        })
+    }
+
     /// The kernel sees every frame too; what is addressed to itself it answers.
     fn answered_by_the_kernel(&self, ours: &[Cidr]) -> Option<Finding> {
         let both = |interface: &Interface| {

@@ -1,10 +1,10 @@
 use super::*;
 
 /// A machine made of files, which goes when the test is over.
-struct Fake(Machine);
+pub(super) struct Fake(pub(super) Machine);
 
 impl Fake {
-    fn new(name: &str, files: &[(&str, &str)]) -> Self {
+    pub(super) fn new(name: &str, files: &[(&str, &str)]) -> Self {
         let root =
             std::env::temp_dir().join(format!("lastack-doctor-{name}-{}", std::process::id()));
         for (file, text) in files {
@@ -23,7 +23,7 @@ impl Drop for Fake {
     }
 }
 
-fn told(findings: &[Finding], word: &str) -> Finding {
+pub(super) fn told(findings: &[Finding], word: &str) -> Finding {
     findings.iter().find(|finding| finding.what.contains(word)).cloned().expect(word)
 }
 
@@ -279,12 +279,12 @@ fn processors_of_engines() {
         ],
     );
     for apart in [&[0, 1][..], &[0], &[1], &[0, 1, 2], &[]] {
-        assert_eq!(fake.0.for_engines(apart), [], "{apart:?}");
+        assert_eq!(fake.0.for_engines(apart, apart.len()), [], "{apart:?}");
     }
-    let finding = told(&fake.0.for_engines(&[0, 2]), "processors 0,2 share a core");
+    let finding = told(&fake.0.for_engines(&[0, 2], 2), "processors 0,2 share a core");
     assert_eq!(finding.level, Level::Note);
     fs::write(fake.0.root.join("proc/cpuinfo"), "flags : fpu\n").unwrap();
-    assert_eq!(told(&fake.0.for_engines(&[0]), "time stamp counter").level, Level::Note);
+    assert_eq!(told(&fake.0.for_engines(&[0], 1), "time stamp counter").level, Level::Note);
 }
 
 #[test]
@@ -293,4 +293,23 @@ fn the_loopback_interface_is_found() {
     let lo = found.iter().find(|interface| interface.name == "lo").expect("every namespace has it");
     assert_eq!(lo.mac.as_deref(), Some("00:00:00:00:00:00"));
     assert_eq!(found.iter().filter(|interface| interface.name == "lo").count(), 1);
+}
+
+#[test]
+fn a_tap_that_another_process_holds_cannot_be_used() {
+    let tap = Profile::load("tap").unwrap();
+    let with = |carrier| {
+        let mut fake = Fake::new("tap-in-use", &[]);
+        fake.0.interfaces.push(Interface {
+            name: "lastack0".to_owned(),
+            up: true,
+            carrier,
+            mac: None,
+            addresses: Vec::new(),
+        });
+        let findings = fake.0.for_roles(&tap, &[&tap.server], &[]);
+        findings.into_iter().find(|finding| finding.what.contains("another process uses it"))
+    };
+    assert_eq!(with(true).map(|finding| finding.level), Some(Level::Missing));
+    assert_eq!(with(false), None, "one that was made to stay");
 }

@@ -57,8 +57,53 @@ fn lines_become_orders() {
 }
 
 #[test]
+fn values_are_completed_as_well_as_verbs() {
+    for (line, all) in [
+        ("show conn", &["show connections"][..]),
+        (
+            "show connections ",
+            &["show connections state", "show connections peer", "show connections limit"],
+        ),
+        ("show connections state est", &["show connections state established"]),
+        (
+            "show connections state fin",
+            &["show connections state fin-wait-1", "show connections state fin-wait-2"],
+        ),
+        ("show connections limit 5 s", &["show connections limit 5 state"]),
+        ("show connections state closing st", &[]),
+        ("show port s", &["show port stats", "show port summary"]),
+        ("show port stats a", &["show port stats all"]),
+        ("clear port stats ", &["clear port stats all"]),
+        ("clear port info ", &[]),
+        ("set syn-cookies a", &["set syn-cookies auto", "set syn-cookies always"]),
+        ("set log no", &["set log notice"]),
+        ("set time-wait strict ", &[]),
+        ("  start f", &["start forever"]),
+        ("quit ", &[]),
+    ] {
+        assert_eq!(completions(line), all, "{line}");
+    }
+    // what is offered is understood
+    for line in [
+        "show port xstats all",
+        "set verbose 3",
+        "set log emergency",
+        "set log alert",
+        "set log critical",
+        "set log warning",
+        "set msl-on-link off",
+        "set syn-limit off",
+        "set time-wait reuse",
+        "show connections state last-ack limit 5",
+    ] {
+        assert!(parse(line).is_ok(), "{line}");
+        assert!(completions(line).contains(&line.to_owned()) || line.ends_with('5'), "{line}");
+    }
+}
+
+#[test]
 fn each_mistake_is_told_what_is_allowed() {
-    let time = "a time with its unit is expected, as in 30s, 200ms, 50us or 800ns";
+    let time = "a time with its unit is expected, as in 1h30m, 30s, 200ms or 50us";
     for (line, told) in [
         (
             "go",
@@ -83,7 +128,7 @@ fn each_mistake_is_told_what_is_allowed() {
              set time-wait, set syn-cookies or set syn-limit is expected"
                 .into(),
         ),
-        ("start 0s", "start 0s: a time above zero is expected".into()),
+        ("start never", format!("start never: {time}, or forever")),
         ("start soon", format!("start soon: {time}")),
         ("stop now", "stop: nothing may follow it, now does".into()),
         ("wait long", format!("wait long: {time}")),

@@ -6,7 +6,6 @@ use crate::cli::units;
 use crate::engine::{Filter, Question, Request};
 use crate::port::NotALogLevel;
 use crate::tcp::{State, SynCookies, TimeWaitPolicy};
-use core::time::Duration;
 
 /// What follows the words of a command.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,13 +35,10 @@ pub(super) const VERBS: [Verb; 29] = [
     Verb {
         words: &["start"],
         takes: Takes::Maybe("TIME"),
-        help: "begin a run, of this length; without one as --duration says, else until stop",
+        help: "begin a run, of this length or forever; without one as --duration says, else until stop",
         read: |time| match time {
             "" => Ok(Order::Start(None)),
-            time => match units::time(time)? {
-                Duration::ZERO => Err("a time above zero is expected".to_owned()),
-                time => Ok(Order::Start(Some(time))),
-            },
+            time => units::length(time).map(|length| Order::Start(Some(length))),
         },
     },
     Verb {

@@ -3,10 +3,10 @@
 
 use crate::cli::args::Common;
 use crate::cli::machine::{Finding, Level};
-use crate::cli::{Failure, cores};
+use crate::cli::{Failure, cores, eal as options, files};
 use crate::engine::ConfigError;
 use crate::net::address::BadInterface;
-use crate::port::dpdk::{Eal, Offloads};
+use crate::port::dpdk::{Eal, EalError, Offloads};
 
 /// Tells findings, a line for each that is not as it should be.
 ///
@@ -17,7 +17,7 @@ pub fn told(findings: &[Finding], profile: &str) -> Result<(), Failure> {
         return Err(Failure::Run(format!("--profile {profile}: {}", missing.line())));
     }
     for note in findings.iter().filter(|finding| finding.level == Level::Note) {
-        eprintln!("lastack: {}", note.line());
+        files::say(&format!("lastack: {}", note.line()));
     }
     Ok(())
 }
@@ -37,6 +37,35 @@ pub fn of_config(error: &ConfigError, common: &Common, profile: &str) -> Failure
         ConfigError::OutOfRange { .. } => return Failure::arguments(error),
     };
     Failure::Arguments(format!("{option}: {error}"))
+}
+
+/// Are the processors that EAL options name such as this process may use?
+///
+/// # Errors
+/// [`Failure::Arguments`] that names the first that is not.
+pub fn allowed(eal: &[String], allowed: &[u32]) -> Result<(), Failure> {
+    let Some((option, named)) = options::processors(eal) else { return Ok(()) };
+    match named.iter().find(|processor| !allowed.contains(processor)) {
+        None => Ok(()),
+        Some(processor) => {
+            let list: Vec<String> = allowed.iter().map(u32::to_string).collect();
+            Err(Failure::Arguments(format!(
+                "{option}: processor {processor} is none that this process may use, which are {} \
+                 (taskset, cpuset)",
+                list.join(",")
+            )))
+        }
+    }
+}
+
+/// Why EAL did not start. If no options were given, those are not what is wrong.
+pub fn of_eal(error: &EalError, given: &[String]) -> Failure {
+    match error {
+        EalError::Failed(said) if given.is_empty() => Failure::Run(format!(
+            "EAL refused to start ({said}): `lastack doctor` says what this machine lacks"
+        )),
+        error => Failure::run(error),
+    }
 }
 
 /// The processors that these lcores run on, as they find it themselves.
@@ -79,6 +108,37 @@ mod tests {
         assert_eq!(told(&findings[..2], "tap"), Ok(()));
         let error = told(&findings, "tap").unwrap_err();
         assert_eq!(error, Failure::Run("--profile tap: no port: make one".to_owned()));
+    }
+
+    #[test]
+    fn processors_that_this_process_may_not_use_are_told() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for line in ["-l 0-1", "--lcores=0@3,1@(0-1)", "-c 0xb", "-m 64", "-l x", "--lcores 7@1"] {
+            assert_eq!(allowed(&words(line), &[0, 1, 3]), Ok(()), "{line}");
+        }
+        for (line, told) in [
+            ("-l 0,2", "-l: processor 2"),
+            ("-l0-2", "-l: processor 2"),
+            ("--no-huge -c 4", "-c: processor 2"),
+            ("--lcores=0@0,1@(1,2)", "--lcores: processor 2"),
+            ("--lcores (0-2)", "--lcores: processor 2"),
+        ] {
+            let error = allowed(&words(line), &[0, 1, 3]).unwrap_err();
+            let rest = "is none that this process may use, which are 0,1,3 (taskset, cpuset)";
+            assert_eq!(error, Failure::Arguments(format!("{told} {rest}")), "{line}");
+        }
+    }
+
+    #[test]
+    fn options_are_blamed_only_if_there_are_any() {
+        let failed = EalError::Failed("no memory".to_owned());
+        let own = of_eal(&failed, &[]).to_string();
+        assert!(
+            own.ends_with("(no memory): `lastack doctor` says what this machine lacks"),
+            "{own}"
+        );
+        let given = of_eal(&failed, &["-l".to_owned(), "0".to_owned()]).to_string();
+        assert!(given.ends_with("check the EAL options before `--`"), "{given}");
     }
 
     #[test]

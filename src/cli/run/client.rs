@@ -52,7 +52,13 @@ fn run_workload<W: Workload + Send + 'static>(
     let plug = setup.device(&setup.profile.client, common.burst, Wait::ForLink(&signals))?;
     let parts = load_parts(common, load, shape, remote, 1)?;
     let clients = Clients::<W>::build(plug, &config, &setup, parts)?;
-    let job = Job { command: "client", workload: load.workload.name(), common, load: Some(load) };
+    let job = Job {
+        command: "client",
+        workload: load.workload.name(),
+        common,
+        load: Some(load),
+        remote: Some(remote),
+    };
     session::run(Rig::<W, Discard>::new(setup, Some(clients), None), &job, script, &signals)
 }
 
@@ -136,6 +142,7 @@ pub fn load_parts(
         warmup: common.warmup,
         ramp: load.ramp,
         hold: load.hold,
+        drain: load.drain,
         record: load.records(),
         seed: index,
     };

@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// In this time a session looks at what it is asked for.
 const TAKEN_WITHIN: Duration = Duration::from_secs(5);
-/// A run comes to its end in this time, connections that hang on included.
+/// A run comes to its end in this time, beside that which connections under way may take.
 const ENDED_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the prompt may ask of a session.
@@ -35,9 +35,16 @@ pub struct Desk {
     interrupted: AtomicBool,
     asked: Mutex<Option<Asked>>,
     failure: OnceLock<Failure>,
+    /// How long connections under way may take at the end of a run.
+    drain: Duration,
 }
 
 impl Desk {
+    /// Nothing is asked for yet.
+    pub fn new(drain: Duration) -> Self {
+        Desk { drain, ..Desk::default() }
+    }
+
     /// Asks for a run, and waits until it has begun.
     ///
     /// # Errors
@@ -61,7 +68,9 @@ impl Desk {
             return Err("stop: nothing runs; start begins a run".to_owned());
         }
         self.ask(Asked::Stop);
-        let told = wait_until(ENDED_WITHIN, || !self.runs() || self.has_ended());
+        let told = wait_until(self.drain.saturating_add(ENDED_WITHIN), || {
+            !self.runs() || self.has_ended()
+        });
         if told { Ok(()) } else { Err("stop: the run does not end".to_owned()) }
     }
 

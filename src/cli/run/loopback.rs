@@ -93,7 +93,13 @@ fn run_workload<W: Workload + Send + 'static, S: App + Send + 'static>(
     let parts = load_parts(common, load, shape, remote, common.cores.into())?;
     let clients = Clients::<W>::build(client_plug, &client_config, &setup, parts)?;
     let servers = Servers::build(server_plug, &server_config, &setup, server, remote.port())?;
-    let job = Job { command: "loopback", workload: load.workload.name(), common, load: Some(load) };
+    let job = Job {
+        command: "loopback",
+        workload: load.workload.name(),
+        common,
+        load: Some(load),
+        remote: Some(remote),
+    };
     session::run(Rig::new(setup, Some(clients), Some(servers)), &job, script, &signals)
 }
 

@@ -11,9 +11,11 @@
 
 mod calibrate;
 mod checks;
+mod claim;
 mod client;
 mod desk;
 mod engines;
+mod hearing;
 mod lcores;
 mod listing;
 mod loopback;
@@ -31,6 +33,7 @@ mod setup;
 mod show;
 mod side;
 mod verbose;
+mod verdict;
 mod watch;
 
 use super::Failure;
@@ -38,12 +41,18 @@ use super::args::Command;
 
 pub use probe::probe;
 
-/// Carries out a command.
+/// Carries out a command. A run that fails before it has a result tells that where the result was to go.
 pub fn run(eal: &[String], command: Command) -> Result<(), Failure> {
     match command {
-        Command::Loopback(arguments) => loopback::run(eal, &arguments),
-        Command::Server(arguments) => server::run(eal, &arguments),
-        Command::Client(arguments) => client::run(eal, &arguments),
+        Command::Loopback(arguments) => {
+            outcome::or_error("loopback", &arguments.common, loopback::run(eal, &arguments))
+        }
+        Command::Server(arguments) => {
+            outcome::or_error("server", &arguments.common, server::run(eal, &arguments))
+        }
+        Command::Client(arguments) => {
+            outcome::or_error("client", &arguments.common, client::run(eal, &arguments))
+        }
         Command::Report(_) | Command::Doctor(_) | Command::Man(_) | Command::Completions(_) => {
             unreachable!("they run no engine")
         }

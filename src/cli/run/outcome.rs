@@ -6,13 +6,42 @@ use crate::cli::args::Common;
 use crate::cli::expect::Criterion;
 use crate::cli::files::{self, save};
 use crate::cli::load_args::LoadArgs;
+use crate::measure::report::{NoReport, RunError, SCHEMA};
 use crate::measure::{Report, table};
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
+/// Has this process written a result?
+static PUBLISHED: AtomicBool = AtomicBool::new(false);
+
+/// Passes on what came of a command. If it failed and wrote no result, that is written where `--json` says.
+/// What is wrong with arguments is no run, and leaves files as they are.
+pub fn or_error(command: &str, common: &Common, ended: Result<(), Failure>) -> Result<(), Failure> {
+    let (Err(Failure::Run(_)), Some(path)) = (&ended, common.json.as_deref()) else { return ended };
+    if PUBLISHED.load(Ordering::Relaxed) {
+        return ended;
+    }
+    let failure = ended.as_ref().err().map(Failure::to_string).unwrap_or_default();
+    let report = NoReport {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: command.to_owned(),
+        error: RunError::new("setup", failure),
+    };
+    let text = serde_json::to_string_pretty(&report).map_err(Failure::run)? + "\n";
+    // the failure of the run says more than that of this
+    let _ = match path == Path::new("-") {
+        true => files::show(text.as_bytes()),
+        false => save("--json", path, |out| out.write_all(text.as_bytes())),
+    };
+    ended
+}
+
 /// Writes the report where it was asked for, and a table for people.
 pub fn publish(report: &Report, json: Option<&Path>, screen: &Screen) -> Result<(), Failure> {
+    PUBLISHED.store(true, Ordering::Relaxed);
     let text = serde_json::to_string_pretty(report).map_err(Failure::run)?;
     let to_stdout = json.is_some_and(|path| path == Path::new("-"));
     let table = table::table(report);

@@ -13,6 +13,7 @@ use super::watch::wait_until;
 use crate::app::workload::Control;
 use crate::cli::Failure;
 use crate::cli::args::Common;
+use crate::cli::lines::{self, Line, Lines};
 use crate::cli::prompt::{self, Order};
 use crate::engine::{Question, Request};
 use crate::port::dpdk::set_log_level;
@@ -25,14 +26,17 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, IsTerminal};
-use std::path::PathBuf;
+use std::io::{self, ErrorKind, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 /// What is said before somebody answers.
 const SIGN: &str = "lastack> ";
+
+/// What is typed by hand takes longer than what is pasted: more than this from one line to the next.
+const PASTED: Duration = Duration::from_millis(100);
 
 /// In this time an engine that runs has looked into its mailbox.
 const TAKEN_WITHIN: Duration = Duration::from_secs(1);
@@ -41,7 +45,7 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Script {
     file: PathBuf,
-    lines: Vec<String>,
+    lines: Vec<Line>,
     strict: bool,
     interactive: bool,
     /// A run is longer than this.
@@ -62,14 +66,14 @@ impl Script {
         };
         if common.cmdline_file.is_some() {
             let name = script.file.display();
-            let text = std::fs::read_to_string(&script.file).map_err(|error| {
+            script.lines = lines::of_file(&script.file).map_err(|error| {
                 Failure::Arguments(format!("--cmdline-file {name}: cannot be read: {error}"))
             })?;
-            script.lines = text.lines().map(str::to_owned).collect();
         }
         if script.strict {
             for (number, line) in (1..).zip(&script.lines) {
-                prompt::parse(line).map_err(|error| {
+                let parsed = line.as_deref().map_err(Clone::clone).and_then(prompt::parse);
+                parsed.map_err(|error| {
                     Failure::Arguments(format!("{} line {number}: {error}", script.file.display()))
                 })?;
             }
@@ -180,7 +184,8 @@ const DEEPEST: usize = 8;
 impl Talker {
     fn run(&mut self, script: &Script) {
         for (number, line) in (1..).zip(&script.lines) {
-            match self.carry_out(line, 0) {
+            let done = line.as_deref().map_err(Clone::clone);
+            match done.and_then(|line| self.carry_out(line, 0)) {
                 Ok(Next::Line) => {}
                 Ok(Next::Nothing) => return,
                 Err(error) => {
@@ -210,7 +215,8 @@ impl Talker {
         ) {
             Ok(editor) => editor,
             Err(error) => {
-                eprintln!("lastack: no line editing on this terminal ({error})");
+                let line = format!("lastack: no line editing on this terminal ({error})");
+                self.screen.say(&line);
                 return self.listen();
             }
         };
@@ -218,11 +224,23 @@ impl Talker {
         if let Ok(printer) = editor.create_external_printer() {
             self.screen.type_below(printer);
         }
+        let mut broken: Option<Instant> = None;
         loop {
             match editor.readline(SIGN) {
+                // the rest of a line that was none, pasted or sent by a program
+                Ok(_) if broken.take().is_some_and(|since| since.elapsed() < PASTED) => {}
                 Ok(line) => {
-                    if self.carry_out_and_tell(&line) == Next::Nothing {
-                        return;
+                    let next = lines::check(&line).map(|()| self.carry_out_and_tell(&line));
+                    match next {
+                        Ok(Next::Line) => {}
+                        Ok(Next::Nothing) => return,
+                        Err(error) => self.screen.say(&format!("lastack: {error}")),
+                    }
+                }
+                Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                    // one line for all that is wrong with one
+                    if broken.replace(Instant::now()).is_none_or(|last| last.elapsed() >= PASTED) {
+                        self.screen.say("lastack: the line is not UTF-8; it is left out");
                     }
                 }
                 Err(ReadlineError::Interrupted) => {
@@ -237,7 +255,7 @@ impl Talker {
                 }
                 Err(ReadlineError::Eof) => return,
                 Err(error) => {
-                    eprintln!("lastack: the terminal cannot be read: {error}");
+                    self.screen.say(&format!("lastack: the terminal cannot be read: {error}"));
                     return;
                 }
             }
@@ -246,10 +264,15 @@ impl Talker {
 
     /// Lines of a pipe or a file.
     fn listen(&mut self) {
-        for line in io::stdin().lock().lines() {
-            let Ok(line) = line else { return };
-            if self.carry_out_and_tell(&line) == Next::Nothing {
-                return;
+        for line in Lines::of(io::stdin().lock()) {
+            match line {
+                Ok(Ok(line)) if self.carry_out_and_tell(&line) == Next::Nothing => return,
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => self.screen.say(&format!("lastack: {error}")),
+                Err(error) => {
+                    let line = format!("lastack: the standard input cannot be read: {error}");
+                    return self.screen.say(&line);
+                }
             }
         }
     }
@@ -428,10 +451,10 @@ impl Talker {
         if depth == DEEPEST {
             return Err(format!("load {file}: files load one another {DEEPEST} deep"));
         }
-        let text = std::fs::read_to_string(file)
+        let lines = lines::of_file(Path::new(file))
             .map_err(|error| format!("load {file}: cannot be read: {error}"))?;
-        for (number, line) in (1..).zip(text.lines()) {
-            let next = self.carry_out(line, depth + 1);
+        for (number, line) in (1..).zip(lines) {
+            let next = line.and_then(|line| self.carry_out(&line, depth + 1));
             match next.map_err(|error| format!("{file} line {number}: {error}"))? {
                 Next::Line => {}
                 Next::Nothing => return Ok(Next::Nothing),

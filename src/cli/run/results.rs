@@ -3,18 +3,19 @@
 use super::engines::OnPort;
 use super::outcome;
 use super::readings::Readings;
+use super::rig::Drained;
 use super::screen::Screen;
 use super::session::Job;
 use super::side::Window;
+use super::verdict;
 use crate::app::workload::{CloseBy, Measured, Workload};
 use crate::cli::Failure;
-use crate::cli::args::Common;
 use crate::cli::files::save;
 use crate::cli::load_args::LoadArgs;
 use crate::cli::profile::Profile;
 use crate::engine::Error;
 use crate::measure::histogram::human_ns;
-use crate::measure::report::{Connections, LoopbackSide, Pacing, Report};
+use crate::measure::report::{Connections, KINDS, LoopbackSide, Pacing, Report, RunError};
 use crate::measure::{Interval, interval};
 
 /// A client that was busy for so much of its time was the bottleneck, or near it.
@@ -77,29 +78,37 @@ impl Results {
     pub fn publish(
         &self,
         report: &mut Report,
-        common: &Common,
+        job: &Job<'_>,
         load: &LoadArgs,
         window: &Window,
+        drained: Drained,
         screen: &Screen,
     ) -> Result<(), Failure> {
         let expected = outcome::judge(report, &load.expect);
         let mut written = self.logged.clone();
         if let Some(path) = load.hgrm.as_deref() {
-            let histogram = self.measured.of_requests(load.rate.is_some());
-            written = written.and(save("--hgrm", path, |out| histogram.write_hgrm(out)));
+            let [latency, service, ..] = KINDS;
+            let open = load.rate.is_some();
+            let (kind, histogram) =
+                (if open { latency } else { service }, self.measured.of_requests(open));
+            written = written.and(save("--hgrm", path, |out| histogram.write_hgrm(kind, out)));
         }
         if let Some(path) = &load.csv {
             let csv = save("--csv", path, |out| interval::write_csv(&self.intervals, out));
             written = written.and(csv);
         }
-        written = written.and(outcome::publish(report, common.json.as_deref(), screen));
-        let ended = expected.and(written);
+        let verdict = verdict::of(report, load, job.remote, self.trouble, drained);
+        let unwritten =
+            written.as_ref().err().map(|failure| RunError::new("output", failure.to_string()));
+        report.error = verdict.clone().or(unwritten);
+        written = written.and(outcome::publish(report, job.common.json.as_deref(), screen));
+        let ended = verdict.map_or(Ok(()), |error| Err(Failure::Run(error.message)));
+        let failed_at_all = ended.is_err();
+        let ended = ended.and(expected).and(written);
         remarks(report, window).iter().for_each(|line| screen.say(&format!("lastack: {line}")));
         let failed = report.connections.failed;
         match self.trouble {
-            Some(error) if report.connections.established == 0 => {
-                Err(Failure::Run(format!("no connection was established: {error}")))
-            }
+            _ if failed_at_all => ended,
             Some(error) => {
                 let hint = match (error, load.client_addresses) {
                     (Error::AddressNotAvailable, None) => "; --client-addresses gives more ports",

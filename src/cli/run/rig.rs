@@ -10,22 +10,30 @@
 use super::calibrate::calibrate;
 use super::client::Clients;
 use super::engines::{self, OnPort};
+use super::hearing::Hearing;
 use super::lcores::{Alarm, Switch, join, launch};
 use super::server::Servers;
 use super::setup::Setup;
 use super::side::{SideGauges, Window};
 use super::watch::wait_until;
-use crate::app::workload::{Control, DRAIN, Workload};
+use crate::app::workload::{Control, Workload};
 use crate::cli::Failure;
 use crate::engine::App;
 use crate::measure::Overhead;
+use crate::measure::histogram::human_duration;
 use crate::measure::report::LoopbackSide;
 use crate::port::Port;
 use crate::port::dpdk::LcoreHandle;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
+/// A peer that owes an answer for so long is not waited for: two SYNs that were lost are not yet so late
+/// (RFC 6298 §2.1, §5.5).
+const SILENCE: Duration = Duration::from_secs(3);
+/// An end that takes less is not spoken of.
+const UNTOLD: Duration = Duration::from_millis(300);
 /// How much longer than its drain a workload may take to say that it has finished.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long a server's side may take to see the end of what the client's side has ended.
@@ -43,6 +51,15 @@ pub struct Rig<W, S> {
     switches: Vec<Arc<Switch>>,
     engines: Engines<W, S>,
     down: Alarm,
+}
+
+/// How the connections ended that were under way at the end of a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Drained {
+    /// How long the other end owed an answer by then, if it did.
+    pub silence: Option<Duration>,
+    /// Connections that were not waited for any longer.
+    pub given_up: u64,
 }
 
 enum Engines<W, S> {
@@ -143,18 +160,60 @@ impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
         self.launch()
     }
 
-    /// Ends a run: workloads come to their end, servers see it, and engines are at rest.
-    pub fn end(&mut self) -> Result<(), Failure> {
+    /// Ends a run: workloads come to their end, servers see it, and engines are at rest. What is under way
+    /// has the time `drain`, and less if the other end, which `hearing` listens to, does not answer. What
+    /// is waited for is told.
+    pub fn end(
+        &mut self,
+        drain: Duration,
+        mut hearing: Hearing,
+        tell: impl Fn(&str),
+    ) -> Result<Drained, Failure> {
+        let began = Instant::now();
         self.controls.iter().for_each(|control| control.stop());
+        let mut drained = Drained { silence: None, given_up: 0 };
         if !self.controls.is_empty() {
-            wait_until(DRAIN + GRACE, || {
+            let side = &self.sides[0];
+            drained.silence = hearing.silence(side, began);
+            let mut told = false;
+            wait_until(drain.saturating_add(GRACE), || {
+                let now = Instant::now();
+                hearing.look(side, now);
+                let silence = hearing.silence(side, now);
+                let (open, waited) = (side.open_now(), now - began);
+                if drained.given_up == 0 && open > 0 {
+                    let silent = silence.filter(|silence| *silence >= SILENCE);
+                    if let Some(silence) = silent {
+                        let silence = silence.as_secs_f64();
+                        tell(&format!(
+                            "no answer for {silence:.1} s: {open} connections under way are given up"
+                        ));
+                    } else if waited >= drain {
+                        let drain = human_duration(drain);
+                        tell(&format!(
+                            "{open} connections under way have not ended in {drain} (--drain) and are \
+                             given up"
+                        ));
+                    } else if waited >= UNTOLD && !told {
+                        told = true;
+                        let drain = human_duration(drain);
+                        tell(&format!(
+                            "waiting for {open} connections under way to end, {drain} at most (--drain)"
+                        ));
+                    }
+                    if silent.is_some() || waited >= drain {
+                        (drained.silence, drained.given_up) = (silent, open);
+                        self.controls.iter().for_each(|control| control.give_up());
+                    }
+                }
                 self.is_down() || self.controls.iter().all(|control| control.is_finished())
             });
             if let Some(server) = self.server() {
                 wait_until(SETTLE, || self.is_down() || server.open_now() == 0);
             }
         }
-        self.halt()
+        self.halt()?;
+        Ok(drained)
     }
 
     /// The clients, which are at rest.

@@ -17,6 +17,7 @@ use crate::app::http::Http;
 use crate::app::workload::{Responder, Rr};
 use crate::cli::Failure;
 use crate::cli::args::{AppName, Server};
+use crate::cli::files;
 use crate::engine::{App, Config};
 use std::sync::Arc;
 
@@ -52,8 +53,9 @@ fn serve<A: App + Send + 'static>(
     let plug = setup.device(&setup.profile.server, common.burst, Wait::No)?;
     let servers = Servers::build(plug, &config, &setup, app, port)?;
     let list: Vec<String> = addresses.iter().map(|cidr| cidr.addr.to_string()).collect();
-    eprintln!("lastack: {} at port {port} of {}", arguments.app.name(), list.join(", "));
-    let job = Job { command: "server", workload: arguments.app.name(), common, load: None };
+    files::say(&format!("lastack: {} at port {port} of {}", arguments.app.name(), list.join(", ")));
+    let job =
+        Job { command: "server", workload: arguments.app.name(), common, load: None, remote: None };
     session::run(Rig::<Rr, A>::new(setup, None, Some(servers)), &job, script, &signals)
 }
 

@@ -18,8 +18,11 @@ use crate::app::workload::Workload;
 use crate::cli::Failure;
 use crate::cli::args::Common;
 use crate::cli::load_args::LoadArgs;
+use crate::cli::units::FOREVER;
 use crate::engine::App;
 use crate::measure::Overhead;
+use crate::port::dpdk::set_log_output;
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::sync::{Arc, Mutex};
 
@@ -33,6 +36,8 @@ pub struct Job<'a> {
     pub common: &'a Common,
     /// Those of a client.
     pub load: Option<&'a LoadArgs>,
+    /// The server that it loads.
+    pub remote: Option<SocketAddr>,
 }
 
 impl Job<'_> {
@@ -43,7 +48,10 @@ impl Job<'_> {
 
     /// How long a run is; `None` = until somebody ends it.
     fn length(&self) -> Option<Duration> {
-        if self.load.is_some() { self.common.duration_of_client() } else { self.common.duration }
+        match self.load {
+            Some(_) => self.common.duration_of_client(),
+            None => self.common.duration_of_server(),
+        }
     }
 }
 
@@ -57,12 +65,15 @@ pub fn run<W: Workload + Send + 'static, S: App + Send + 'static>(
     script: Script,
     signals: &Signals,
 ) -> Result<(), Failure> {
-    let (screen, desk, board) = (Screen::default(), Arc::<Desk>::default(), Arc::default());
+    let drain = job.load.map_or(Duration::ZERO, |load| load.drain);
+    let (screen, desk, board) = (Screen::default(), Arc::new(Desk::new(drain)), Arc::default());
     let steered = job.load.map(|load| Steered {
         controls: rig.controls.clone(),
         open_loop: load.rate.is_some(),
         board: Arc::clone(&board),
     });
+    let log = screen.clone();
+    set_log_output(move |line| log.say(line));
     let mut prompt = Prompt::new(script, desk.clone(), screen.clone(), &rig.sides, steered);
     let overhead = rig.calibrate()?;
     let mut session = Session { overhead, job, signals, screen, desk, board };
@@ -144,13 +155,16 @@ impl Session<'_> {
         }
         let ended = || rig.is_down() || self.desk.wants_to_end() || self.desk.wants_to_stop();
         let sides: Vec<_> = rig.sides.iter().collect();
-        let windows = watch(&timing, self.signals, &sides, &mut readings, &self.screen, ended);
+        let (windows, hearing) =
+            watch(&timing, self.signals, &sides, &mut readings, &self.screen, ended);
         self.screen.end();
         if self.signals.interrupted() && prompt.is_typed() {
             self.signals.forget_interrupt();
             self.desk.interrupt();
         }
-        rig.end()?;
+        let drain = load.map_or(Duration::ZERO, |load| load.drain);
+        let say = |line: &str| self.screen.say(&format!("lastack: {line}"));
+        let drained = rig.end(drain, hearing, say)?;
 
         let after = rig.counted(&windows);
         let sides = after.into_iter().zip(&before).map(|(side, before)| side.since(before));
@@ -164,7 +178,8 @@ impl Session<'_> {
         let mut report = results.report(self.job, load, profile, &windows[0], sides);
         let turn_ns = windows[0].turn_ns(rig.setup.clock.hz());
         report.overhead = self.overhead.map(|overhead| Overhead { turn_ns, ..overhead });
-        results.publish(&mut report, common, load, &windows[0], &self.screen)
+        report.no_answer_s = drained.silence.map(|silence| silence.as_secs_f64());
+        results.publish(&mut report, self.job, load, &windows[0], drained, &self.screen)
     }
 
     /// May there be another run? As long as there are commands to be carried out.
@@ -183,6 +198,7 @@ impl Session<'_> {
             // before what was asked for: one that has left asks for nothing more
             let left = !prompt.is_open();
             match self.desk.take() {
+                Some(Asked::Start(Some(FOREVER))) => return Some(None),
                 Some(Asked::Start(length)) => return Some(length.or(self.job.length())),
                 Some(Asked::Stop) | None => {}
             }

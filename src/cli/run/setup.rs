@@ -1,15 +1,16 @@
 //! What a run stands on: EAL, buffers and ports.
 
 use super::checks;
+use super::claim::Claim;
 use super::watch::Signals;
 use crate::cli::args::Common;
 use crate::cli::machine::Machine;
 use crate::cli::profile::{Device, Kind, Profile, Role};
-use crate::cli::{Failure, cores, eal as options, hugepages};
+use crate::cli::{Failure, cores, eal as options, files, hugepages};
 use crate::net::address::Cidr;
 use crate::port::dpdk::{
     DpdkPort, Eal, EthDev, EthDevConfig, Offloads, Pool, PoolConfig, PortError, RingPair,
-    RingPairConfig, Tsc,
+    RingPairConfig, Tsc, captured,
 };
 use crate::wire::MacAddr;
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub struct Setup {
     pub clock: Tsc,
     /// What ports are made of.
     pub profile: Profile,
+    /// The devices that no other process may use meanwhile.
+    _claim: Claim,
 }
 
 impl Setup {
@@ -53,7 +56,8 @@ impl Setup {
             Sides::Server(addresses) => (&[&profile.server], addresses, 1),
             Sides::Both => (&[&profile.client, &profile.server], &[], 2),
         };
-        let mut findings = machine.for_roles(&profile, roles, addresses);
+        let mut findings: Vec<_> = machine.processors_in_sys().into_iter().collect();
+        findings.extend(machine.for_roles(&profile, roles, addresses));
         let mut ours = profile.eal.options.clone();
         if !options::decides_memory(given) {
             findings.push(machine.memory(&profile, count));
@@ -61,10 +65,17 @@ impl Setup {
             ours.extend(hugepages::options(profile.eal.hugepages, needed, hugepages::free_mb()));
         }
         checks::told(&findings, &profile.name)?;
-        if !options::decides_cores(given) {
+        let claim = Claim::take(&profile, roles, addresses)?;
+        if options::decides_cores(given) {
+            checks::allowed(given, &cores::allowed())?;
+        } else {
             ours.push(cores::option(processors));
         }
-        let eal = Eal::init(&options::merge(&ours, given)).map_err(Failure::run)?;
+        let all = options::merge(&ours, given);
+        // what is asked for is printed by EAL itself, and ends the process
+        let asks = options::has(&all, &["-h", "--help", "-v", "--version"]);
+        let eal = if asks { Eal::init(&all) } else { captured(|| Eal::init(&all)) };
+        let eal = eal.map_err(|error| checks::of_eal(&error, given))?;
         let lcores = eal.lcores();
         if lcores.len() < engines {
             return Err(Failure::Arguments(format!(
@@ -73,11 +84,11 @@ impl Setup {
             )));
         }
         let run_on = checks::processors(&eal, &lcores[..engines])?;
-        checks::told(&machine.for_engines(&run_on), &profile.name)?;
+        checks::told(&machine.for_engines(&run_on, engines.max(count as usize)), &profile.name)?;
         for note in &profile.notes {
-            eprintln!("lastack: {note}");
+            files::say(&format!("lastack: {note}"));
         }
-        Ok(Setup { clock: Tsc::new(), eal, profile })
+        Ok(Setup { clock: Tsc::new(), eal, profile, _claim: claim })
     }
 
     fn pool(&self, name: &str) -> Result<Pool, Failure> {
@@ -111,27 +122,29 @@ impl Setup {
         let (pool, queue) = (self.pool("buffers")?, self.profile.buffers.queue);
         let asked = Offloads { rx_checksum: checksum_offload, tx_checksum: checksum_offload };
         let open = || {
-            let device = match kind {
-                Kind::Vdev => EthDev::probe(&self.eal, name),
-                Kind::Ring | Kind::Probed => {
-                    EthDev::by_name(&self.eal, name.split(',').next().unwrap_or(name))
-                }
-            }?;
-            device.start(&EthDevConfig {
-                rx_descriptors: queue,
-                tx_descriptors: queue,
-                mtu: (device.mtu() != mtu).then_some(mtu),
-                offloads: asked,
-                ..EthDevConfig::new(pool.clone())
-            })?;
-            Ok(device)
+            captured(|| {
+                let device = match kind {
+                    Kind::Vdev => EthDev::probe(&self.eal, name),
+                    Kind::Ring | Kind::Probed => {
+                        EthDev::by_name(&self.eal, name.split(',').next().unwrap_or(name))
+                    }
+                }?;
+                device.start(&EthDevConfig {
+                    rx_descriptors: queue,
+                    tx_descriptors: queue,
+                    mtu: (device.mtu() != mtu).then_some(mtu),
+                    offloads: asked,
+                    ..EthDevConfig::new(pool.clone())
+                })?;
+                Ok(device)
+            })
         };
         let device = match wait {
             Wait::No => open().map_err(Failure::run)?,
             Wait::ForLink(signals) => open_with_peer(open, signals)?,
         };
         if let Some(line) = checks::refused(device.name(), asked, device.granted()) {
-            eprintln!("lastack: {line}");
+            files::say(&format!("lastack: {line}"));
         }
         plug(&device, 1, burst)
     }

@@ -1,6 +1,7 @@
 //! The calling thread of a run: waits, tells what happens, and notes when the measured window began
 //! and ended.
 
+use super::hearing::Hearing;
 use super::readings::Readings;
 use super::screen::Screen;
 use super::side::{SideGauges, Window};
@@ -9,7 +10,7 @@ use crate::measure::rate::Totals;
 use crate::measure::table::{brief, periodic};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,11 +18,13 @@ use std::time::Instant;
 /// How often switches and signals are looked at.
 pub const TICK: Duration = Duration::from_millis(5);
 
-/// SIGINT and SIGTERM, as switches. A second signal of a kind ends the process at once.
+/// SIGINT, SIGTERM and SIGHUP, as switches: each ends a run, whose result is kept. A second signal of a
+/// kind ends the process at once.
 #[derive(Clone, Debug)]
 pub struct Signals {
     interrupt: Arc<AtomicBool>,
     terminate: Arc<AtomicBool>,
+    hang_up: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -34,7 +37,9 @@ impl Signals {
                 .map_err(|error| Failure::Run(format!("signals cannot be caught: {error}")))?;
             Ok(caught)
         };
-        Ok(Signals { interrupt: switch(SIGINT)?, terminate: switch(SIGTERM)? })
+        // Whoever started the program with `nohup` wants it to go on.
+        let hang_up = if is_ignored(SIGHUP) { Arc::default() } else { switch(SIGHUP)? };
+        Ok(Signals { interrupt: switch(SIGINT)?, terminate: switch(SIGTERM)?, hang_up })
     }
 
     /// Has there been one?
@@ -52,10 +57,18 @@ impl Signals {
         self.interrupt.store(false, Ordering::Relaxed);
     }
 
-    /// Has there been a SIGTERM?
+    /// Has there been a SIGTERM or a SIGHUP?
     pub fn terminated(&self) -> bool {
-        self.terminate.load(Ordering::Relaxed)
+        self.terminate.load(Ordering::Relaxed) || self.hang_up.load(Ordering::Relaxed)
     }
+}
+
+/// Does this process ignore a signal, since whoever started it wanted that?
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    ignored.is_some_and(|set| set & 1 << (signal - 1) != 0)
 }
 
 /// When to measure and what to tell.
@@ -70,7 +83,7 @@ pub struct Timing {
 }
 
 /// Watches sides until the time is over, there is a signal, or `ended_early` says so; the first one is
-/// that of `readings`. Returns the measured window of each side.
+/// that of `readings`. Returns the measured window of each side, and whether the first one's peer answered.
 pub fn watch(
     timing: &Timing,
     signals: &Signals,
@@ -78,8 +91,9 @@ pub fn watch(
     readings: &mut Readings,
     screen: &Screen,
     mut ended_early: impl FnMut() -> bool,
-) -> Vec<Window> {
+) -> (Vec<Window>, Hearing) {
     let began = Instant::now();
+    let mut hearing = Hearing::new(sides[0], began);
     let read = || sides.iter().map(|side| side.totals()).collect::<Vec<Totals>>();
     let mut base = (began, read());
     let mut warm = timing.warmup.is_zero();
@@ -88,6 +102,7 @@ pub fn watch(
     loop {
         let now = Instant::now();
         let run = now - began;
+        hearing.look(sides[0], now);
         if !warm && run >= timing.warmup {
             warm = true;
             base = (now, read());
@@ -122,11 +137,12 @@ pub fn watch(
     if !readings.period.is_zero() && rest >= readings.period / 2 {
         readings.row(end - began, rest, &totals[0].since(&last.1[0]), sides[0]);
     }
-    totals
+    let windows = totals
         .iter()
         .zip(&base.1)
         .map(|(now_at, before)| Window { totals: now_at.since(before), span: end - base.0, warm })
-        .collect()
+        .collect();
+    (windows, hearing)
 }
 
 /// Waits until `done`, at most for `limit`; true if it is done.

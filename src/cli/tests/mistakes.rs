@@ -42,7 +42,7 @@ fn no_option_takes_a_value_that_means_nothing() {
 
 #[test]
 fn each_range_is_told() {
-    let time = "a time with its unit is expected, as in 30s, 200ms, 50us or 800ns";
+    let time = "a time with its unit is expected, as in 1h30m, 30s, 200ms or 50us";
     let msl = "a time above zero and up to 480s is expected, as in 30s";
     let many = "a number from 1 to 100000000 is expected, as in 100 or 10k";
     let small = "a number from 0 to 255 is expected";
