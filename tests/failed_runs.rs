@@ -220,6 +220,8 @@ fn streams_that_nobody_reads_end_nothing_in_a_panic() {
             Some("lastack: the standard output cannot be written: No space left on device (os error 28)".to_owned()),
         ),
         (format!("{run} --json - >/dev/null"), 0, None),
+        // as Python's DEVNULL has it
+        (format!("{run} --json - 1<>/dev/null"), 0, None),
         (format!("{run} --json - | true; exit ${{PIPESTATUS[0]}}"), 1, Some(format!("{closed}: Broken pipe (os error 32)"))),
         (format!("{run} 2>&1 | true; exit ${{PIPESTATUS[0]}}"), 1, None),
         (format!("{run} 2>/dev/full >/dev/null"), 0, None),

@@ -3,7 +3,6 @@
 use super::Failure;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Are these files, each with the option that names it, such that results can be written to them?
@@ -94,18 +93,15 @@ pub fn show(octets: &[u8]) -> Result<(), Failure> {
     })
 }
 
-/// Was there no standard output when the program began? Rust's library has opened /dev/null in its place
-/// then, to read and to write; whoever redirects a stream there opens it to write alone.
+/// Was there no standard output when the program began? What is written goes to /dev/null then.
+#[cfg(feature = "dpdk")]
 fn is_closed_stdout() -> bool {
-    let null = fs::metadata("/dev/null").map(|null| null.rdev());
-    let own = fs::metadata("/proc/self/fd/1").map(|own| own.rdev());
-    if !matches!((null, own), (Ok(null), Ok(own)) if null == own) {
-        return false;
-    }
-    let info = fs::read_to_string("/proc/self/fdinfo/1").unwrap_or_default();
-    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
-    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
-    flags.is_some_and(|flags| flags & 3 == 2) // O_RDWR
+    crate::port::dpdk::stdout_was_closed()
+}
+
+#[cfg(not(feature = "dpdk"))]
+fn is_closed_stdout() -> bool {
+    false
 }
 
 /// Writes a line for people to the standard error. Nobody may be reading it any more, which is no reason

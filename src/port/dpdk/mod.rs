@@ -31,6 +31,7 @@ mod pool;
 mod queue;
 mod ring_pair;
 mod sniff;
+mod streams;
 mod timers;
 mod tsc;
 
@@ -47,6 +48,7 @@ pub use pool::{Pool, PoolConfig};
 pub use queue::{DpdkPort, FastPath, MAX_BURST};
 pub use ring_pair::{RingPair, RingPairConfig};
 pub use sniff::{Direction, SEEN_OCTETS, Seen, Sniffer};
+pub use streams::stdout_was_closed;
 pub use timers::RteTimers;
 pub use tsc::Tsc;
 
