@@ -32,6 +32,8 @@ use std::time::Instant;
 /// A peer that owes an answer for so long is not waited for: two SYNs that were lost are not yet so late
 /// (RFC 6298 §2.1, §5.5).
 const SILENCE: Duration = Duration::from_secs(3);
+/// An answer that is owed for less is no news.
+const OWED: Duration = Duration::from_secs(1);
 /// An end that takes less is not spoken of.
 const UNTOLD: Duration = Duration::from_millis(300);
 /// How much longer than its drain a workload may take to say that it has finished.
@@ -174,40 +176,47 @@ impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
         let mut drained = Drained { silence: None, given_up: 0 };
         if !self.controls.is_empty() {
             let side = &self.sides[0];
-            drained.silence = hearing.silence(side, began);
-            let mut told = false;
+            drained.silence = hearing.silence(side, began).filter(|silence| *silence >= OWED);
+            let given_up = |open: u64| {
+                let time = human_duration(drain);
+                tell(&format!(
+                    "{open} connections under way have not ended in {time} (--drain) and are given up"
+                ));
+            };
+            let (mut told, mut last) = (false, 0);
             wait_until(drain.saturating_add(GRACE), || {
                 let now = Instant::now();
                 hearing.look(side, now);
-                let silence = hearing.silence(side, now);
                 let (open, waited) = (side.open_now(), now - began);
+                let silence = hearing.silence(side, now).filter(|silence| *silence >= SILENCE);
                 if drained.given_up == 0 && open > 0 {
-                    let silent = silence.filter(|silence| *silence >= SILENCE);
-                    if let Some(silence) = silent {
+                    if let Some(silence) = silence {
                         let silence = silence.as_secs_f64();
                         tell(&format!(
                             "no answer for {silence:.1} s: {open} connections under way are given up"
                         ));
                     } else if waited >= drain {
-                        let drain = human_duration(drain);
-                        tell(&format!(
-                            "{open} connections under way have not ended in {drain} (--drain) and are \
-                             given up"
-                        ));
+                        given_up(open);
                     } else if waited >= UNTOLD && !told {
                         told = true;
-                        let drain = human_duration(drain);
+                        let time = human_duration(drain);
                         tell(&format!(
-                            "waiting for {open} connections under way to end, {drain} at most (--drain)"
+                            "waiting for {open} connections under way to end, {time} at most (--drain)"
                         ));
                     }
-                    if silent.is_some() || waited >= drain {
-                        (drained.silence, drained.given_up) = (silent, open);
+                    if silence.is_some() || waited >= drain {
+                        (drained.silence, drained.given_up) = (silence.or(drained.silence), open);
                         self.controls.iter().for_each(|control| control.give_up());
                     }
+                    last = open;
                 }
                 self.is_down() || self.controls.iter().all(|control| control.is_finished())
             });
+            // the engines know the time, too, and may have been first
+            if drained.given_up == 0 && last > 0 && began.elapsed() >= drain {
+                given_up(last);
+                drained.given_up = last;
+            }
             if let Some(server) = self.server() {
                 wait_until(SETTLE, || self.is_down() || server.open_now() == 0);
             }

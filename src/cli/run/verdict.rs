@@ -60,7 +60,14 @@ fn no_connection(report: &Report, server: &str, trouble: Option<Error>) -> RunEr
     if heard == 0 && sent > 0 {
         return RunError::new("no_answer", format!("no answer from {server} to {sent} SYNs"));
     }
-    let why = trouble.map_or_else(String::new, |error| format!(": {error}"));
+    let why = match trouble {
+        // given up at the end of the run, before it was given up by itself
+        None | Some(Error::Aborted) if sent == 0 => {
+            ": no neighbour answered for it (ARP, neighbour discovery)".to_owned()
+        }
+        None => String::new(),
+        Some(error) => format!(": {error}"),
+    };
     RunError::new("no_connection", format!("no connection to {server} was established{why}"))
 }
 
@@ -164,9 +171,9 @@ mod tests {
             (
                 connect,
                 ([5, 0, 0, 0], [0, 0, 0]),
-                None,
+                Some(Error::Aborted),
                 none,
-                "no_connection: no connection to 198.18.0.2:80 was established",
+                "no_connection: no connection to 198.18.0.2:80 was established: no neighbour answered for it (ARP, neighbour discovery)",
             ),
             (connect, ([5, 5, 0, 0], [0, 0, 0]), None, none, ""),
             ("--workload connect --close reset", ([5, 5, 0, 5], [0, 0, 0]), None, none, ""),
