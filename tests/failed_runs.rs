@@ -124,7 +124,7 @@ fn a_server_that_is_not_on_the_link_is_a_failed_run() {
     assert_eq!(result["error"]["kind"], "no_connection");
     let last = told.lines().last().unwrap();
     assert!(
-        last.starts_with("lastack: no connection to 198.18.0.2:9000 was established"),
+        last.starts_with("lastack: no connection to 198.18.0.2:9000 was established: no neighbour answered for it"),
         "{told}"
     );
 }
