@@ -6,6 +6,7 @@ use super::files::show;
 use super::offline_args::{CompletionsArgs, ManArgs};
 use super::profile::Profile;
 use clap::{Command, CommandFactory};
+use clap_complete::Shell;
 
 /// The program, without what only this machine has.
 fn command() -> Command {
@@ -28,14 +29,16 @@ pub fn man(arguments: &ManArgs) -> Result<(), Failure> {
 
 /// Writes the completions of a shell to the standard output.
 pub fn completions(arguments: &CompletionsArgs) -> Result<(), Failure> {
+    show(script(arguments.shell).as_bytes())
+}
+
+/// The completions of a shell.
+pub(super) fn script(shell: Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut command(), "lastack", &mut script);
-    if arguments.shell == clap_complete::Shell::Bash {
-        // a profile may be a file as well
-        let names: Vec<&str> = Profile::names().collect();
-        let words = format!("compgen -W \"{}\"", names.join(" "));
-        let text = String::from_utf8_lossy(&script);
-        script = text.replace(&words, &words.replace("compgen -W", "compgen -f -W")).into_bytes();
-    }
-    show(&script)
+    clap_complete::generate(shell, &mut command(), "lastack", &mut script);
+    let text = String::from_utf8_lossy(&script);
+    // a profile may be a file as well
+    let names: Vec<&str> = Profile::names().collect();
+    let words = format!("compgen -W \"{}\"", names.join(" "));
+    text.replace(&words, &words.replace("compgen -W", "compgen -f -W"))
 }

@@ -230,10 +230,11 @@ fn the_manual_and_completions_know_every_option() {
     let dir = std::env::temp_dir().join(format!("lastack-man-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     super::pages::man(&super::offline_args::ManArgs { dir: Some(dir.clone()) }).unwrap();
-    let mut script = Vec::new();
-    let mut command = super::args::Cli::command();
-    clap_complete::generate(clap_complete::Shell::Bash, &mut command, "lastack", &mut script);
-    let script = String::from_utf8(script).unwrap();
+    let script = super::pages::script(clap_complete::Shell::Bash);
+    let profiles = "compgen -f -W \"ring tap af_packet af_xdp memif pci\"";
+    assert!(script.contains(profiles), "names of profiles, and files");
+    let fish = super::pages::script(clap_complete::Shell::Fish);
+    assert!(fish.contains("-l profile") && fish.contains("af_xdp"), "in each shell");
     for command in super::args::Cli::command().get_subcommands() {
         let page = dir.join(format!("lastack-{}.1", command.get_name()));
         let page = std::fs::read_to_string(page).unwrap().replace('\\', "");

@@ -58,7 +58,8 @@ fn distribution(text: &str) -> Content {
         None => (NS_PER_US, text),
     };
     let mut points = Vec::new();
-    let (mut is_one, mut kind) = (false, None);
+    // without a head it is one if there is nothing else in it
+    let (mut is_one, mut is_pure, mut kind) = (false, true, None);
     for line in table.lines().map(str::trim) {
         if let Some(remark) = line.strip_prefix("#[") {
             let (name, value) = remark.trim_end_matches(']').split_once('=').unwrap_or_default();
@@ -82,6 +83,8 @@ fn distribution(text: &str) -> Content {
             && *count >= 0.0
         {
             points.push((*quantile, value * head));
+        } else {
+            is_pure &= line.is_empty() || line.starts_with('#');
         }
     }
     let whole = points.iter().any(|(quantile, _)| *quantile == 1.0);
@@ -92,11 +95,15 @@ fn distribution(text: &str) -> Content {
             Content::Distribution(points, kind)
         }
         true => Content::Unknown,
-        false if is_one || points.windows(2).all(|pair| pair[0].0 <= pair[1].0) => {
+        false if is_one || is_pure && whole && is_rising(&points) => {
             Content::Distribution(points, kind)
         }
         false => Content::Unknown,
     }
+}
+
+fn is_rising(points: &[Point]) -> bool {
+    points.windows(2).all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 <= pair[1].1)
 }
 
 #[cfg(test)]
@@ -154,7 +161,17 @@ mod tests {
         assert_eq!(content(empty.as_bytes()), Content::Distribution(Vec::new(), None));
         let text = format!("{empty}{}\n", kind_line("service"));
         assert_eq!(content(text.as_bytes()), Content::Distribution(Vec::new(), Some("service")));
-        for none in ["", "hello", "Value\n1 x\n", "1 2 3\n", "0.5,0.9\n", "\u{feff}", "a,b,c\n"] {
+        for none in [
+            "",
+            "hello",
+            "Value\n1 x\n",
+            "1 2 3\n",
+            "0.5,0.9\n",
+            "\u{feff}",
+            "a,b,c\n",
+            "end_s,span_s\n0.2,0.2,64\n0.4,0.2,64\n",
+            "0.2,0.2,64\n",
+        ] {
             assert_eq!(content(none.as_bytes()), Content::Unknown, "{none}");
         }
     }
