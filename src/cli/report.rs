@@ -26,7 +26,8 @@ pub fn run(arguments: &ReportArgs) -> Result<(), Failure> {
     if arguments.merge {
         runs = vec![Run::merge(&runs).map_err(Failure::Arguments)?];
     }
-    let kind = arguments.kind.map_or_else(|| runs[0].kind(), |kind| kind.name());
+    let telling = runs.iter().find(|run| !run.is_empty()).unwrap_or(&runs[0]);
+    let kind = arguments.kind.map_or_else(|| telling.kind(), |kind| kind.name());
     let distribution = match hgrm {
         Some(file) => Some((file, histogram(file, &runs, kind)?)),
         None => None,

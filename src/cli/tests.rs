@@ -36,7 +36,7 @@ fn each_bad_value_is_told_with_its_option_and_what_is_allowed() {
     for (option, value, allowed) in [
         ("--msl", "30", time),
         ("--rto-min", "fast", time),
-        ("--duration", "5min", time),
+        ("--duration", "5min", &format!("{time}, or forever")),
         ("--warmup", "-1s", time),
         ("--stats-period", "x", "seconds are expected, as in 1, 0.5 or 200ms"),
         ("--address", "198.18.0.1", "prefix length missing: ADDRESS/LENGTH, as in 198.18.0.1/24"),

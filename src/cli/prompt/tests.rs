@@ -129,7 +129,7 @@ fn each_mistake_is_told_what_is_allowed() {
                 .into(),
         ),
         ("start never", format!("start never: {time}, or forever")),
-        ("start soon", format!("start soon: {time}")),
+        ("start soon", format!("start soon: {time}, or forever")),
         ("stop now", "stop: nothing may follow it, now does".into()),
         ("wait long", format!("wait long: {time}")),
         ("set burst 65", "set burst 65: a number from 1 to 64 is expected".into()),
