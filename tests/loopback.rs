@@ -114,7 +114,7 @@ fn count(report: &Value, path: &str) -> u64 {
 fn crr_ends_every_connection_and_the_server_has_the_time_wait() {
     let report = report("loopback --workload crr --duration 1s --stats-period 0");
     let closed = count(&report, "/connections/closed");
-    assert!(closed > 1_000, "{closed}");
+    assert!(closed > 100, "{closed}");
     assert_eq!(count(&report, "/connections/failed"), 0);
     assert_eq!(count(&report, "/connections/reset"), 0);
     assert_eq!(count(&report, "/connections/opened"), closed);
@@ -142,7 +142,7 @@ fn rr_keeps_its_connections() {
     assert_eq!(count(&report, "/connections/closed"), 8);
     assert_eq!(count(&report, "/connections/failed"), 0);
     let requests = count(&report, "/requests/completed");
-    assert!(requests > 1_000, "{requests}");
+    assert!(requests > 100, "{requests}");
     assert_eq!(count(&report, "/server/requests/completed"), requests);
 }
 
@@ -253,7 +253,7 @@ fn http_is_spoken_on_both_sides() {
     let base = "loopback --workload http --duration 500ms --stats-period 0 --connections 8";
     let kept = report(&format!("{base} --path /bytes/1000 --pipeline 2"));
     let requests = count(&kept, "/requests/completed");
-    assert!(requests > 1_000, "{requests}");
+    assert!(requests > 100, "{requests}");
     assert_eq!((count(&kept, "/connections/opened"), count(&kept, "/errors")), (8, 0));
     assert_eq!(count(&kept, "/server/requests/completed"), requests);
     assert!(count(&kept, "/bytes/received") > 1_000 * requests);
@@ -420,7 +420,7 @@ fn cookies_make_all_connections() {
                --syn-cookies";
     let report = report(&format!("{run} always"));
     let closed = count(&report, "/connections/closed");
-    assert!(closed > 1_000, "{closed}");
+    assert!(closed > 100, "{closed}");
     assert_eq!(count(&report, "/connections/failed") + count(&report, "/connections/reset"), 0);
     assert_eq!(count(&report, "/server/syn/cookies_sent"), count(&report, "/server/syn/received"));
     assert_eq!(count(&report, "/server/syn/cookies_accepted"), closed);

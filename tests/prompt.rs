@@ -74,6 +74,7 @@ fn a_run_is_started_stopped_by_ctrl_c_and_started_again() {
     at.send_control('c').unwrap();
     at.exp_string("loopback rr: profile ring").unwrap();
     at.exp_string("completed ").unwrap();
+    at.exp_string("lastack> ").unwrap(); // before that Ctrl-C is a signal, to the run
     at.send_control('c').unwrap();
     at.exp_string("nothing runs; quit or Ctrl-D ends the program").unwrap();
     at.send_line("start").unwrap();
@@ -193,8 +194,8 @@ fn every_workload_can_be_started_again() {
 fn a_file_begins_and_ends_runs_and_what_they_missed_is_told() {
     let _turn = turn();
     let commands = file("commands");
-    std::fs::write(&commands, "wait 200ms\nstop\nset rate 3k\nstart 300ms\nwait\n").unwrap();
-    let run = "loopback --workload rr --rate 500 --connections 4 --expect requests.per_s>1k \
+    std::fs::write(&commands, "wait 200ms\nstop\nset rate 3k\nstart 2s\nwait\n").unwrap();
+    let run = "loopback --workload rr --rate 500 --connections 4 --expect duration_s>1.5 \
                --stats-period 0 --cmdline-file";
     let output = told(&format!("{run} {}", commands.display()), "");
     std::fs::remove_file(&commands).unwrap();
@@ -203,7 +204,7 @@ fn a_file_begins_and_ends_runs_and_what_they_missed_is_told() {
     assert_eq!(output.status.code(), Some(3), "{messages}");
     assert_eq!(text.matches("loopback rr:").count(), 2, "{text}");
     let told: Vec<&str> = messages.lines().filter(|line| line.contains("missed")).collect();
-    let missed = "missed: requests.per_s>1k";
+    let missed = "missed: duration_s>1.5";
     assert_eq!(told, [format!("lastack: {missed}"), format!("lastack: an earlier run: {missed}")]);
 }
 
@@ -212,9 +213,9 @@ fn a_file_begins_and_ends_runs_and_what_they_missed_is_told() {
 fn a_file_is_carried_out_to_its_end() {
     let _turn = turn();
     let commands = file("to-its-end");
-    std::fs::write(&commands, "wait\nset rate 2k\nstart 300ms\nwait 200ms\nstop\n").unwrap();
+    std::fs::write(&commands, "wait\nset rate 2k\nstart 3s\nwait 2s\nstop\n").unwrap();
     let run = "loopback --workload rr --rate 500 --connections 4 --duration 300ms --stats-period 0 \
-               --expect requests.per_s<1k --cmdline-strict --cmdline-file";
+               --expect duration_s<1.5 --cmdline-strict --cmdline-file";
     let output = told(&format!("{run} {}", commands.display()), "");
     std::fs::remove_file(&commands).unwrap();
     let (text, messages) =
