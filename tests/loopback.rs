@@ -182,7 +182,7 @@ fn connections_are_held_for_their_time() {
 #[test]
 fn a_rate_of_connections_that_stay_ends_with_the_last() {
     let run =
-        "loopback --workload connect --connections 500 --rate 5k --duration 1s --stats-period 0";
+        "loopback --workload connect --connections 500 --rate 5k --duration 3s --stats-period 0";
     let report = report(run);
     assert_eq!(count(&report, "/connections/opened"), 500);
     assert_eq!(count(&report, "/requests/not_started"), 0);

@@ -45,7 +45,7 @@ fn done(arguments: &str) -> (String, String) {
 fn run(folder: &Folder, name: &str, options: &str) {
     let (json, hlog) = (folder.file(&format!("{name}.json")), folder.file(&format!("{name}.hlog")));
     done(&format!(
-        "--file-prefix=lastack-report -- loopback --workload rr --duration 600ms \
+        "--file-prefix=lastack-report -- loopback --workload rr --duration 1s \
          --stats-period 200ms --json {json} --hlog {hlog} {options}"
     ));
 }
