@@ -24,12 +24,16 @@ mod link;
 mod listener;
 #[path = "exchange/loss.rs"]
 mod loss;
+#[path = "exchange/memory.rs"]
+mod memory;
 #[path = "exchange/no_trace.rs"]
 mod no_trace;
 #[path = "exchange/open.rs"]
 mod open;
 #[path = "exchange/open_again.rs"]
 mod open_again;
+#[path = "exchange/orphans.rs"]
+mod orphans;
 #[path = "exchange/reset.rs"]
 mod reset;
 #[path = "exchange/retransmit.rs"]
@@ -51,5 +55,5 @@ mod time_wait_reuse;
 #[path = "exchange/window_edge.rs"]
 mod window_edge;
 
-use harness::{Exchange, OUR_MAC, PEER_MAC, Rhythm, at_any_rhythm, plain};
+use harness::{Exchange, OUR_MAC, PEER_MAC, Rhythm, START, at_any_rhythm, plain};
 use segment::{ack, data, fin, rst, rst_ack, syn, syn_ack};

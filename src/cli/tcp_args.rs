@@ -98,6 +98,9 @@ pub struct TcpArgs {
     /// Give up a connection whose data has waited this long for its ACK [default: by retries]
     #[arg(long, value_name = "TIME", value_parser = units::time)]
     pub user_timeout: Option<Duration>,
+    /// Reset a closed connection whose peer takes nothing for this long [default: 100s]
+    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    pub orphan_timeout: Option<Duration>,
     /// Secret of sequence numbers, ports and hashes, for runs that repeat [default: random]
     #[arg(long, value_name = "N", value_parser = |t: &str| units::count(t, 0, u64::MAX))]
     pub seed: Option<u64>,
@@ -238,6 +241,7 @@ impl TcpArgs {
             receive_buffer,
             challenge_acks,
             user_timeout,
+            orphan_timeout,
             syn_cache,
             syn_cookies,
             syn_limit,
@@ -286,6 +290,7 @@ impl TcpArgs {
         set(&mut tcp.syn_cookies, syn_cookies.map(SynCookies::from));
         set(&mut tcp.syn_limit_per_s, syn_limit.map(|SynLimit(limit)| limit));
         set(&mut limits.syn_cache, syn_cache.map(|n| n as u32));
+        set(&mut tcp.orphan_timeout, *orphan_timeout);
         tcp.user_timeout = user_timeout.or(tcp.user_timeout);
         tcp.mss = mss.or(tcp.mss);
         set(&mut limits.max_connections, max_connections.map(|n| n as u32));

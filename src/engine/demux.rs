@@ -70,6 +70,9 @@ impl Stack {
     pub(super) fn write_urgent_at(&mut self, index: u32, bytes: &[u8]) -> usize {
         let mut cx = context!(self);
         let taken = self.conns[index].tcp.write_urgent(&mut cx, bytes);
+        if taken < bytes.len() {
+            self.note_refusal(index);
+        }
         self.set_dirty(index);
         taken
     }
@@ -78,6 +81,9 @@ impl Stack {
     pub(super) fn write_at(&mut self, index: u32, bytes: &[u8]) -> usize {
         let mut cx = context!(self);
         let taken = self.conns[index].tcp.write(&mut cx, bytes);
+        if taken < bytes.len() {
+            self.note_refusal(index);
+        }
         self.set_dirty(index);
         taken
     }

@@ -125,6 +125,7 @@ impl<A: App> Engine<A> {
         let stack = &mut self.stack;
         let fired =
             stack.expire_connections() + stack.expire_time_wait() + stack.expire_half_open();
+        self.wake_for_memory();
         self.app.on_poll(&mut self.stack);
         self.settle();
         fired
@@ -163,7 +164,7 @@ impl<A: App> Engine<A> {
     /// nothing to wait for. The time of the last call if there is something to send.
     pub fn next_deadline(&self) -> Option<Instant> {
         let stack = &self.stack;
-        if stack.has_output() || !stack.to_tell.is_empty() {
+        if stack.has_output() || !stack.to_tell.is_empty() || stack.has_memory_for_waiting() {
             return Some(stack.now);
         }
         let timer = stack.next_timer();
@@ -227,10 +228,11 @@ impl<A: App> Engine<A> {
         if arrival.readable || self.stack.conns[index].is(Mark::Redeliver) {
             self.redeliver(index);
         }
-        if arrival.writable && self.is_open(index) {
-            let stack = &mut self.stack;
-            self.app.on_writable(&mut Io { stack, index });
-            self.redeliver_if_asked(index);
+        if arrival.writable {
+            self.tell_writable(index);
+        }
+        if arrival.lacks_memory {
+            self.stack.wait_for_memory(index);
         }
         if arrival.peer_closed {
             self.stack.conns[index].mark(Mark::TellPeerClosed);
@@ -253,6 +255,15 @@ impl<A: App> Engine<A> {
     fn is_open(&self, index: u32) -> bool {
         let block = &self.stack.conns[index];
         block.ended.is_none() && !block.tcp.is(Flag::Released)
+    }
+
+    /// There is room for what the application wants to write.
+    pub(super) fn tell_writable(&mut self, index: u32) {
+        if self.is_open(index) {
+            let stack = &mut self.stack;
+            self.app.on_writable(&mut Io { stack, index });
+            self.redeliver_if_asked(index);
+        }
     }
 
     fn opened(&mut self, index: u32) {
@@ -318,6 +329,7 @@ impl<A: App> Engine<A> {
             let stack = &mut self.stack;
             let mut cx = context!(stack);
             stack.conns[index].tcp.consume_unread(&mut cx, consumed as u32);
+            stack.note_small_window(index);
             stack.set_dirty(index);
         }
         self.tell_peer_closed(index);

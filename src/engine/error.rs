@@ -29,7 +29,7 @@ pub enum Error {
     AddressNotAvailable,
     /// No route leads to the peer, or its neighbour does not answer (`EHOSTUNREACH`).
     Unreachable,
-    /// A limit is reached: connections, listeners, or buffer memory (`ENOBUFS`).
+    /// A limit is reached: connections, listeners, or entries in TIME-WAIT (`ENOBUFS`).
     NoBuffers,
     /// The arguments make no sense together (`EINVAL`).
     Invalid,
@@ -51,7 +51,9 @@ impl fmt::Display for Error {
             Error::AddressInUse => "address in use: choose another port or set SO_REUSEADDR",
             Error::AddressNotAvailable => "address not available: not ours, or no free port left",
             Error::Unreachable => "host unreachable: no route, or its neighbour does not answer",
-            Error::NoBuffers => "a limit is reached: connections or buffer memory",
+            Error::NoBuffers => {
+                "a limit is reached: connections, listeners or entries in TIME-WAIT"
+            }
             Error::Invalid => "invalid argument",
             Error::BadHandle => "bad handle: the connection or listener no longer exists",
         })

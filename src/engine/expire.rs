@@ -4,6 +4,7 @@ use super::flow_table::{FlowHash, Kind};
 use super::stack::{Mark, Stack, TIMER_BUDGET, context, keyed};
 use super::store::instant_of;
 use super::time_waits::{Family, TimeWaits};
+use crate::tcp::CloseReason;
 use crate::tcp::time_wait::Addresses;
 use crate::tcp::timers::Expiry;
 use crate::time::Instant;
@@ -50,6 +51,7 @@ impl Stack {
         let mut cx = context!(self);
         match self.conns[index].tcp.on_timer(&mut cx) {
             Expiry::Ended(reason) => self.finish(index, reason),
+            Expiry::Orphaned => self.abort_at(index, CloseReason::TimedOut),
             Expiry::LingerOver => {
                 self.conns[index].mark(Mark::LingerOver);
                 self.note_ready(index);

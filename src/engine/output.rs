@@ -117,6 +117,7 @@ impl Stack {
                 self.clean(index);
             }
             self.sync_timer(index);
+            self.note_small_window(index);
             match (outgoing, hop) {
                 (Some(outgoing), NextHop::At(to)) => {
                     self.metrics.tcp.out_segs.bump();

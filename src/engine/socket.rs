@@ -134,8 +134,8 @@ impl Stack {
     /// are queued (RFC 9293 §3.10.2).
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] if there is no room now, [`Error::NoBuffers`] if the memory of the
-    /// engine is exhausted, [`Error::BrokenPipe`] after [`shutdown`](Self::shutdown), and the reason
+    /// [`Error::WouldBlock`] if there is no room now, in the send buffer or in the memory of the engine
+    /// (the handle is ready again when there is), [`Error::BrokenPipe`] after [`shutdown`](Self::shutdown), and the reason
     /// if the connection has failed.
     pub fn write(&mut self, conn: ConnId, bytes: &[u8]) -> Result<usize, Error> {
         let index = self.open_index(conn)?;
@@ -151,9 +151,6 @@ impl Stack {
         }
         match self.write_at(index, bytes) {
             0 if bytes.is_empty() => Ok(0),
-            0 if self.pool.available() == 0 && self.conns[index].tcp.send.is_empty() => {
-                Err(Error::NoBuffers)
-            }
             0 => Err(Error::WouldBlock),
             taken => Ok(taken),
         }
@@ -255,7 +252,7 @@ impl Stack {
             writable: closed
                 || (tcp.state().is_synchronized()
                     && !tcp.is(Flag::FinQueued)
-                    && tcp.write_room(&self.config) > 0),
+                    && tcp.write_room(&self.config, &self.pool) > 0),
             peer_closed,
             closed: closed || (tcp.is(Flag::Lingering) && done),
         })
@@ -326,7 +323,7 @@ impl Stack {
     pub(super) fn write_room_at(&self, index: u32) -> usize {
         let tcp = &self.conns[index].tcp;
         let may = tcp.state().may_send() && !tcp.is(Flag::FinQueued);
-        if may { tcp.write_room(&self.config) as usize } else { 0 }
+        if may { tcp.write_room(&self.config, &self.pool) as usize } else { 0 }
     }
 
     pub(super) fn read_at(&mut self, index: u32, out: &mut [u8]) -> usize {
@@ -335,6 +332,7 @@ impl Stack {
         let taken = tcp.receive.read(cx.pool, out);
         if taken > 0 {
             tcp.announce_room(&cx);
+            self.note_small_window(index);
             self.set_dirty(index);
         }
         taken
@@ -406,6 +404,8 @@ impl Stack {
             let reset = Bare::reset(seq, Some(ack)).with_timestamps(timestamps);
             self.send_bare_for(index, &reset);
         }
+        let mut cx = context!(self);
+        self.conns[index].tcp.discard_after_abort(&mut cx);
         self.finish(index, reason);
     }
 

@@ -6,6 +6,7 @@ use super::flow_table::{FlowHash, FlowTable, Kind};
 use super::frame::ControlQueue;
 use super::listener::{ListenerId, Listeners};
 use super::mailbox::Mailbox;
+use super::memory::MemoryWaits;
 use super::metrics::Metrics;
 use super::slab::Slab;
 use super::syn_cache::SynCache;
@@ -60,6 +61,8 @@ pub(super) enum Mark {
     ReadyListed = 1 << 7,
     /// Waits for the Ethernet address of its neighbour.
     AwaitsNeighbour = 1 << 8,
+    /// On the list of connections that wait for buffer memory.
+    AwaitsMemory = 1 << 9,
 }
 
 /// A connection with what the engine knows of it.
@@ -199,6 +202,8 @@ pub struct Stack {
     pub(super) to_tell: VecDeque<(u32, u32)>,
     /// Connections that wait for their neighbour.
     pub(super) waiting: Vec<(u32, u32)>,
+    /// Connections that wait for buffer memory.
+    pub(super) memory_waits: MemoryWaits,
     /// Handles that have become ready, each at most once.
     pub(super) ready: VecDeque<(u32, u32)>,
     /// Keys that came out of a wheel.
@@ -283,6 +288,7 @@ impl Stack {
             dirty: VecDeque::with_capacity(connections),
             to_tell: VecDeque::with_capacity(1_024.min(connections)),
             waiting: Vec::new(),
+            memory_waits: MemoryWaits::new(limits.max_connections),
             ready: VecDeque::new(),
             due: Vec::with_capacity(TIMER_BUDGET),
             again: Vec::with_capacity(TIMER_BUDGET),

@@ -18,7 +18,7 @@ impl Stack {
     /// A connection has closed on both sides, and we closed first: a compact entry takes its place.
     pub(super) fn enter_time_wait(&mut self, index: u32) {
         let tcp = &mut self.conns[index].tcp;
-        let farewell = tcp.farewell(&self.config);
+        let farewell = tcp.farewell(&self.config, &self.pool);
         let owes_ack = tcp.is(Flag::AckNow);
         tcp.stop_timers();
         tcp.state = State::TimeWait;

@@ -102,7 +102,7 @@ impl Connection {
     }
 
     /// Octets that the peer may still send by what we have announced.
-    pub(super) fn receive_window(&self) -> u32 {
+    pub(crate) fn receive_window(&self) -> u32 {
         self.rcv_nxt.steps_to(self.rcv_adv).max(0) as u32
     }
 

@@ -87,9 +87,8 @@ impl Connection {
         self.rtt.path_works();
         self.retries = 0;
         self.set_stalled(cx.now);
-        if self.is(Flag::WantsRoom) && self.send.len() <= cx.config.send_buffer / 2 {
-            self.take(Flag::WantsRoom);
-            arrival.writable = true;
+        if self.is(Flag::WantsRoom) {
+            self.offer_room(cx, arrival);
         }
     }
 
@@ -151,7 +150,11 @@ impl Connection {
         match next {
             State::TimeWait => arrival.time_wait = true,
             State::Closed => self.end(cx, arrival, CloseReason::Finished),
-            _ => self.watch_fin_wait_2(cx),
+            _ => {
+                self.watch_orphan(cx);
+                // who waits for the outcome of a close learns of it
+                arrival.writable |= self.is(Flag::Lingering);
+            }
         }
     }
 

@@ -11,6 +11,7 @@
 //! offset. A chain does not know its pool: the owner keeps the two together, and clears a chain
 //! before it lets go of it.
 
+use super::memory;
 use core::mem;
 
 /// Octets in a chunk.
@@ -27,6 +28,8 @@ pub struct Pool {
     /// Chunks from this one on were never used.
     fresh: u32,
     in_use: u32,
+    /// Shares bind, and that was counted.
+    in_pressure: bool,
 }
 
 /// No chunk.
@@ -41,6 +44,7 @@ impl Pool {
             free: NONE,
             fresh: 0,
             in_use: 0,
+            in_pressure: false,
         }
     }
 
@@ -52,6 +56,41 @@ impl Pool {
     /// Chunks that are part of a chain.
     pub fn in_use(&self) -> u32 {
         self.in_use
+    }
+
+    /// Is so little free that shares bind?
+    #[inline]
+    pub fn is_scarce(&self) -> bool {
+        memory::is_scarce(self.next.len() as u32, self.available())
+    }
+
+    /// Octets that one connection may hold now in each direction.
+    #[inline]
+    pub fn share_bytes(&self) -> u32 {
+        if self.is_scarce() { self.scarce_share_bytes() } else { u32::MAX }
+    }
+
+    #[cold]
+    fn scarce_share_bytes(&self) -> u32 {
+        let total = self.next.len() as u32;
+        Self::bytes_of(memory::share(total, self.available(), memory::LEAST_CHUNKS))
+    }
+
+    /// Octets that so many chunks hold, `u32::MAX` if it is more.
+    #[inline]
+    pub fn bytes_of(chunks: u32) -> u32 {
+        chunks.saturating_mul(CHUNK_BYTES as u32)
+    }
+
+    /// Notes that shares bind; true if they did not before.
+    pub(super) fn enters_pressure(&mut self) -> bool {
+        !mem::replace(&mut self.in_pressure, true)
+    }
+
+    /// Notes that half of the memory is free again, if it is.
+    #[inline]
+    pub fn leave_pressure(&mut self) {
+        self.in_pressure = self.in_pressure && self.is_scarce();
     }
 
     /// Octets of memory that the pool reserves, touched only as they are used.

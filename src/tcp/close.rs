@@ -1,10 +1,15 @@
 //! Closing, aborting and being reset: RFC 9293 §3.6, §3.10.4, §3.10.5.
 
+use super::buffer::Pool;
+use super::config::Config;
 use super::connection::{Arrival, CloseReason, Connection, Context, Flag};
 use super::state::{State, StateEvent};
 use super::time_wait::Farewell;
 use crate::time::Instant;
 use crate::wire::seq::SeqNumber;
+
+/// Times that a full send buffer may take to be acknowledged without an owner, in orphan time-outs.
+const ORPHAN_STEPS: u32 = 8;
 
 impl Connection {
     /// The application has nothing more to send: our FIN follows what is queued (RFC 9293 §3.10.4).
@@ -34,7 +39,8 @@ impl Connection {
     /// The application has let go of the connection: it neither reads nor writes any more.
     pub fn release(&mut self, cx: &mut Context<'_>) {
         self.set(Flag::Released);
-        self.watch_fin_wait_2(cx);
+        self.take(Flag::Lingering);
+        self.watch_orphan(cx);
     }
 
     /// The application waits until all is acknowledged, at most until `deadline` (SO_LINGER).
@@ -48,11 +54,22 @@ impl Connection {
         self.is(Flag::FinSent) && self.snd_una == self.snd_max
     }
 
-    /// FIN-WAIT-2 without an owner does not last for ever.
-    pub(super) fn watch_fin_wait_2(&mut self, cx: &mut Context<'_>) {
-        if self.state == State::FinWait2 && self.is(Flag::Released) {
-            self.life_at = cx.now + cx.config.fin_wait_2;
+    /// A connection without an owner ends in bounded time in every state. In FIN-WAIT-2 the peer has
+    /// `fin_wait_2` to close. Before, it must acknowledge an eighth of a send buffer, or what is left,
+    /// in each `orphan_timeout`: a window that is kept shut, or opened by an octet at a time, need not
+    /// be waited for when no user is left (RFC 9293 §3.8.6.1, RFC 6429 §3).
+    pub(super) fn watch_orphan(&mut self, cx: &Context<'_>) {
+        if !self.is(Flag::Released) {
+            return;
         }
+        if self.state == State::FinWait2 {
+            self.life_at = cx.now + cx.config.fin_wait_2;
+            return;
+        }
+        let owed = self.send.len() + u32::from(self.owes_fin());
+        let step = (cx.config.send_buffer / ORPHAN_STEPS).max(self.mss.into());
+        self.tune_seq = self.snd_una + owed.min(step);
+        self.life_at = cx.now + cx.config.orphan_timeout;
     }
 
     /// Ends the connection from our side (RFC 9293 §3.10.5). Returns the sequence number of the RST
@@ -70,6 +87,14 @@ impl Connection {
         };
         self.stop();
         owed
+    }
+
+    /// What was to be sent, and what waits out of order, is of no use after an abort: memory that others
+    /// may need.
+    pub fn discard_after_abort(&mut self, cx: &mut Context<'_>) {
+        self.send.clear(cx.pool);
+        self.clear_reassembly(cx);
+        self.clear_recovery(cx);
     }
 
     /// A valid RST arrived (RFC 9293 §3.10.7.4, second check).
@@ -114,12 +139,12 @@ impl Connection {
     }
 
     /// What TIME-WAIT needs to know of this connection.
-    pub fn farewell(&self, config: &super::config::Config) -> Farewell {
+    pub fn farewell(&self, config: &Config, pool: &Pool) -> Farewell {
         Farewell {
             tuple: self.tuple,
             snd_nxt: self.snd_max,
             rcv_nxt: self.rcv_nxt,
-            window: self.window_field(config) as u16,
+            window: self.window_field(config, pool) as u16,
             scale: self.rcv_scale,
             ts_recent: self.is(Flag::Timestamps).then_some(self.ts_recent),
         }

@@ -113,6 +113,9 @@ pub struct Config {
     /// SO_LINGER from the start: what a close does about unacknowledged bytes. `None` leaves them to
     /// the background, zero resets, a time waits for them (where the application can wait).
     pub linger: Option<Duration>,
+    /// How long a closed connection waits for its peer to take an eighth of a send buffer, or what is
+    /// left, before it is reset: R2 of RFC 9293 §3.8.3, at least 100 s (SHLD-11).
+    pub orphan_timeout: Duration,
     /// How long a closed connection waits in FIN-WAIT-2 for the peer's FIN.
     pub fin_wait_2: Duration,
     /// Keep-alive for every connection; off by default (RFC 9293 MUST-25).
@@ -157,6 +160,7 @@ impl Default for Config {
             initial_window: 10,
             nodelay: false,
             linger: None,
+            orphan_timeout: Duration::from_secs(100),
             fin_wait_2: Duration::from_secs(60),
             keep_alive: None,
             challenge_acks_per_s: 10,

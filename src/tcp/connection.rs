@@ -5,7 +5,7 @@
 //! [`next_segment`](Connection::next_segment). The rules lie in files of their own: `acceptable`,
 //! `handshake`, `acknowledge`, `receive`, `close` for what arrives; `send`, `timers` for what leaves.
 
-use super::buffer::{CHUNK_BYTES, Chain, Pool};
+use super::buffer::{Chain, Pool};
 use super::config::Config;
 use super::congestion::Controller;
 use super::counters::Counters;
@@ -143,6 +143,8 @@ pub struct Arrival<'a> {
     pub peer_closed: bool,
     /// There is room again for an application that asked for it.
     pub writable: bool,
+    /// There would be room again for such an application, but for the memory of the engine.
+    pub lacks_memory: bool,
     /// The peer announced urgent data, or more of it (RFC 9293 §3.8.5): what has yet to be read up
     /// to its end, in octets, unread ones included.
     pub urgent: Option<u32>,
@@ -223,7 +225,8 @@ pub struct Connection {
     /// When the pace lets the next segment go, or the cork what it holds back.
     pub(crate) pace_at: Instant,
     /// Where RCV.NXT must get to before the receive window may double, and since when it is on the
-    /// way there.
+    /// way there. If the application has let go of the connection nothing is received any more, and it
+    /// is where SND.UNA must be at `life_at`.
     pub(crate) tune_seq: SeqNumber,
     pub(crate) tune_start_us: u32,
     // what few touch
@@ -403,12 +406,10 @@ impl Connection {
         if !self.state.may_send() || self.is(Flag::FinQueued) {
             return 0;
         }
-        // what a segment that is being delivered may need is not for writing
-        let memory = cx.pool.available().saturating_sub(RECEIVE_RESERVE) as usize * CHUNK_BYTES;
-        let room = memory.min(self.write_room(cx.config) as usize);
+        let room = self.write_room(cx.config, cx.pool) as usize;
         let taken = self.send.append(cx.pool, &bytes[..bytes.len().min(room)]);
         if taken < bytes.len() {
-            self.set(Flag::WantsRoom);
+            self.refuse_room(cx);
         }
         taken
     }
@@ -425,11 +426,6 @@ impl Connection {
             self.set(Flag::Urgent);
         }
         taken
-    }
-
-    /// Octets that the send buffer has room for.
-    pub fn write_room(&self, config: &Config) -> u32 {
-        config.send_buffer.saturating_sub(self.send.len())
     }
 
     /// Is this flag set?

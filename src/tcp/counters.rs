@@ -139,6 +139,16 @@ counters! {
         ofo_pruned = "OfoPruned",
         /// In-order segments dropped for want of buffer memory.
         rcvq_drop = "TCPRcvQDrop",
+        /// Times that the buffer memory became so scarce that the share of a connection bound it.
+        memory_pressures = "TCPMemoryPressures",
+        /// Writes cut short because the connection holds its share of scarce buffer memory.
+        send_share = "TCPSendShare",
+        /// Writes cut short because no buffer memory is free.
+        send_no_memory = "TCPSendNoMemory",
+        /// Windows that scarce buffer memory keeps so small that the peer may wait for more.
+        receive_share = "TCPReceiveShare",
+        /// Out-of-order segments dropped because the connection holds its share of the descriptors.
+        ofo_share = "TCPOFOShare",
         /// Segments rejected by their timestamp (RFC 7323 §5).
         paws_rejected = "PAWSEstab",
         /// Segments dropped because a negotiated timestamp was missing (RFC 7323 §3.2).
@@ -212,6 +222,9 @@ counters! {
         tw_killed = "TWKilled",
         /// Connections that ended with an orphaned FIN-WAIT-2.
         fin_wait_2_timeout = "TCPFinWait2Timeout",
+        /// Connections that the application had closed, reset because the peer took too little for
+        /// too long.
+        orphan_timeout = "TCPOrphanTimeout",
     }
 }
 

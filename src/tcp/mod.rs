@@ -15,6 +15,7 @@ pub mod half_open;
 mod handshake;
 pub mod isn;
 mod loss;
+mod memory;
 pub mod reassembly;
 mod receive;
 pub mod recovery;

@@ -12,6 +12,7 @@
 //! not kept, which the sender takes for a loss.
 
 use super::buffer::{Chain, Pool};
+use super::memory;
 use crate::wire::seq::SeqNumber;
 
 /// A run of octets that were received out of order.
@@ -62,6 +63,11 @@ impl ReassemblyPool {
     /// Segments that are free.
     pub fn available(&self) -> u32 {
         self.limit - self.in_use
+    }
+
+    /// Segments that one connection may hold now.
+    pub fn share(&self) -> u32 {
+        memory::share(self.limit, self.available(), memory::LEAST_SEGMENTS)
     }
 
     fn take(&mut self) -> Option<u32> {

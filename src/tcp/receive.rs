@@ -3,7 +3,8 @@
 use super::buffer::{CHUNK_BYTES, Pool};
 use super::connection::{Arrival, CloseReason, Connection, Context, Flag, RECEIVE_RESERVE};
 use super::handshake::micros;
-use super::reassembly::{Inserted, Limits, Pools};
+use super::memory::note_pressure;
+use super::reassembly::{DropReason, Inserted, Limits, Pools};
 use super::state::{State, StateEvent};
 use crate::time::Instant;
 use crate::wire::options::SackBlocks;
@@ -70,7 +71,12 @@ impl Connection {
             cx.counters.ofo_pruned.bump();
             self.clear_reassembly(cx);
         }
-        if too_long(cx.pool) {
+        let lacks_memory = too_long(cx.pool);
+        // what the application may take at once needs no memory; what it leaves is sent again
+        fin = fin && !lacks_memory;
+        let must_be_kept = !self.receive.is_empty() || !self.reassembly.is_empty();
+        if (lacks_memory && must_be_kept) || self.holds_its_share_unread(cx.pool, payload.len()) {
+            note_pressure(cx);
             cx.counters.rcvq_drop.bump();
             return self.set(Flag::AckNow);
         }
@@ -118,15 +124,29 @@ impl Connection {
         if cx.pool.available() <= RECEIVE_RESERVE {
             return cx.counters.ofo_drop.bump(); // memory is left for what is next in order
         }
+        // a segment takes a chunk at least, however little it carries
+        let bytes = cx.pool.share_bytes();
+        let share = cx.reassembly.share().min(bytes / CHUNK_BYTES as u32);
         let limits = Limits {
-            octets: cx.config.receive_buffer,
-            segments: cx.config.reassembly_segments.into(),
+            octets: cx.config.receive_buffer.min(bytes),
+            segments: share.min(cx.config.reassembly_segments.into()),
         };
         let pools = Pools { segments: cx.reassembly, bytes: cx.pool };
         match self.reassembly.insert(pools, &limits, self.rcv_nxt, seq, payload, fin) {
             Inserted::Kept { .. } => cx.counters.ofo_queue.bump(),
             Inserted::Duplicate => self.received_twice(seq, seq + payload.len() as u32),
-            Inserted::Dropped(_) => cx.counters.ofo_drop.bump(),
+            Inserted::Dropped(reason) => {
+                cx.counters.ofo_drop.bump();
+                let by_share = match reason {
+                    DropReason::TooManySegments => limits.segments == share,
+                    DropReason::TooManyOctets => limits.octets == bytes,
+                    _ => false,
+                };
+                if by_share {
+                    cx.counters.ofo_share.bump();
+                    note_pressure(cx);
+                }
+            }
         }
     }
 
@@ -213,10 +233,16 @@ impl Connection {
         }
     }
 
-    /// Bytes that the application had no use for yet: keeps them (there is room: see `take_text`).
+    /// Bytes that the application had no use for yet: keeps them as far as memory lasts. No ACK has
+    /// told of the rest yet, and no FIN follows it (see `take_text`): the peer sends it again.
     pub fn keep_unread(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
         let taken = self.receive.append(cx.pool, bytes);
-        debug_assert_eq!(taken, bytes.len(), "room was checked before rcv_nxt moved");
+        if taken < bytes.len() {
+            note_pressure(cx);
+            cx.counters.rcvq_drop.bump();
+            self.rcv_nxt = self.rcv_nxt - (bytes.len() - taken) as u32;
+            self.set(Flag::AckNow);
+        }
     }
 
     /// Drops `n` octets that the application has read, and announces the room if it is worth it.
@@ -231,8 +257,8 @@ impl Connection {
         if !self.state.may_receive() {
             return;
         }
-        let growth = self.receive_window().abs_diff(self.window_to_offer(cx.config));
-        let limit = self.receive_limit(cx.config);
+        let growth = self.receive_window().abs_diff(self.window_to_offer(cx.config, cx.pool));
+        let limit = self.receive_limit_now(cx.config, cx.pool);
         if growth >= (2 * u32::from(self.mss)).min(limit / 2).max(1) {
             self.set(Flag::AckNow);
         }
@@ -249,6 +275,9 @@ impl Connection {
     /// less than two round trips, the window is what holds it back, and doubles.
     #[cold]
     fn tune_window(&mut self, cx: &Context<'_>) {
+        if self.is(Flag::Released) {
+            return;
+        }
         let started_us = u64::from(self.tune_start_high) << 32 | u64::from(self.tune_start_us);
         let took_us = (cx.now.nanos() / 1_000).wrapping_sub(started_us) & 0xffff_ffff_ffff;
         let (srtt_us, limit) = (self.rtt.srtt_us, self.receive_limit(cx.config));
@@ -289,8 +318,8 @@ impl Connection {
 
     /// The window to announce as its field says it.
     #[inline]
-    pub(super) fn window_field(&self, config: &super::config::Config) -> u32 {
-        let mut window = self.window_to_offer(config) >> self.rcv_scale;
+    pub(super) fn window_field(&self, config: &super::config::Config, pool: &Pool) -> u32 {
+        let mut window = self.window_to_offer(config, pool) >> self.rcv_scale;
         if window << self.rcv_scale < self.receive_window() {
             window += 1; // rounding down would move the right edge left (RFC 7323 §2.4)
         }
@@ -299,10 +328,10 @@ impl Connection {
 
     /// The window to announce, in octets: what the buffer has room for, but the right edge never
     /// moves left, and moves right only by a worthwhile step (RFC 9293 §3.8.6.2.2, MUST-39).
-    pub(super) fn window_to_offer(&self, config: &super::config::Config) -> u32 {
+    pub(super) fn window_to_offer(&self, config: &super::config::Config, pool: &Pool) -> u32 {
         let announced = self.receive_window();
         let largest = 0xffff << self.rcv_scale;
-        let limit = self.receive_limit(config);
+        let limit = self.receive_limit_now(config, pool);
         let room = limit.saturating_sub(self.receive.len()).min(largest);
         let step = u32::from(self.mss).min(limit / 2);
         if room < announced + step { announced } else { room }

@@ -431,7 +431,7 @@ impl Connection {
     /// A segment without payload that acknowledges all that was received.
     #[inline(always)]
     fn acknowledging(&mut self, cx: &Context<'_>, seq: SeqNumber, flags: Flags) -> Outgoing {
-        let window = self.window_field(cx.config);
+        let window = self.window_field(cx.config, cx.pool);
         self.rcv_adv = self.rcv_adv.later(self.rcv_nxt + (window << self.rcv_scale));
         self.last_ack_sent = self.rcv_nxt;
         self.flags &= !(Flag::AckNow as u32 | Flag::AckEach as u32);

@@ -16,6 +16,8 @@ pub enum Expiry {
     Send,
     /// The application need not wait any longer for its close to be acknowledged (SO_LINGER).
     LingerOver,
+    /// Nobody owns the connection and the peer has had its time: it is to be reset.
+    Orphaned,
     /// The connection is given up.
     Ended(CloseReason),
 }
@@ -145,16 +147,15 @@ impl Connection {
         (now.nanos() / 1_000_000).wrapping_sub(since) & 0xff_ffff_ffff
     }
 
-    /// The orphaned FIN-WAIT-2, or keep-alive (RFC 9293 §3.8.4).
+    /// The end of SO_LINGER, an orphan's time, or keep-alive (RFC 9293 §3.8.4).
     fn life_due(&mut self, cx: &mut Context<'_>) -> Expiry {
         self.life_at = Instant::FAR;
         if self.take(Flag::Lingering) {
-            self.watch_fin_wait_2(cx); // the one timer was the wait's
+            self.watch_orphan(cx); // the one timer was the wait's
             return Expiry::LingerOver;
         }
-        if self.state == State::FinWait2 && self.is(Flag::Released) {
-            cx.counters.fin_wait_2_timeout.bump();
-            return Expiry::Ended(CloseReason::TimedOut);
+        if self.is(Flag::Released) {
+            return self.orphan_is_due(cx);
         }
         let (true, Some(keep_alive)) = (self.is(Flag::KeepAlive), cx.config.keep_alive) else {
             return Expiry::NotDue;
@@ -175,12 +176,26 @@ impl Connection {
         Expiry::Send
     }
 
+    /// An orphan has had its time: did the peer take enough meanwhile?
+    #[cold]
+    fn orphan_is_due(&mut self, cx: &Context<'_>) -> Expiry {
+        if self.state == State::FinWait2 {
+            cx.counters.fin_wait_2_timeout.bump();
+        } else if self.snd_una.at_or_after(self.tune_seq) {
+            self.watch_orphan(cx);
+            return Expiry::NotDue;
+        } else {
+            cx.counters.orphan_timeout.bump();
+        }
+        Expiry::Orphaned
+    }
+
     /// Switches keep-alive on, from now, or off.
     pub fn set_keep_alive(&mut self, cx: &Context<'_>, on: bool) {
         if on {
             self.set(Flag::KeepAlive);
             self.keep_alive_heard(cx);
-        } else if self.take(Flag::KeepAlive) && !self.is(Flag::Released) {
+        } else if self.take(Flag::KeepAlive) && !self.is(Flag::Lingering) {
             self.life_at = Instant::FAR;
         }
     }
@@ -188,14 +203,18 @@ impl Connection {
     /// The peer was heard from: keep-alive begins anew.
     #[inline]
     pub(super) fn keep_alive_heard(&mut self, cx: &Context<'_>) {
-        if !self.is(Flag::KeepAlive) || self.is(Flag::Lingering) {
+        if !self.is(Flag::KeepAlive) || self.life_is_taken() {
             return;
         }
-        let owned = self.state.is_synchronized()
-            && !(self.state == State::FinWait2 && self.is(Flag::Released));
-        if let (true, Some(keep_alive)) = (owned, cx.config.keep_alive) {
+        let synchronized = self.state.is_synchronized();
+        if let (true, Some(keep_alive)) = (synchronized, cx.config.keep_alive) {
             self.probes = 0;
             self.life_at = cx.now + keep_alive.idle;
         }
+    }
+
+    /// Does `life_at` bound SO_LINGER, or the life without an owner?
+    fn life_is_taken(&self) -> bool {
+        self.is(Flag::Lingering) || self.is(Flag::Released)
     }
 }

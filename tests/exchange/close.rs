@@ -151,6 +151,7 @@ fn fin_wait_2_without_an_owner_times_out() {
         tcp.at(59_999);
         assert_eq!(tcp.engine.connections(), 1);
         tcp.at(60_000);
+        tcp.sends(rst_ack().seq(102).ack(301));
         tcp.only_time_wait(0);
         assert_eq!(tcp.counters().fin_wait_2_timeout.get(), 1);
         tcp.receives(fin().seq(301).ack(102)); // nobody remembers

@@ -22,7 +22,7 @@ use lastack::wire::options::SackBlocks;
 use lastack::wire::seq::SeqNumber;
 use lastack::wire::tcp::{Flags, Segment};
 use lastack::wire::{MacAddr, PROTOCOL_TCP, checksum};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 pub const OUR_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 pub const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
@@ -31,7 +31,7 @@ pub const OUR_ISS: u32 = 100;
 /// The window of a peer's segment that says nothing else.
 const PEER_WINDOW: u16 = 64_000;
 /// The clock starts here: on no boundary of a tick, a millisecond or a second.
-const START: Instant = Instant::from_nanos(10_000_123_457);
+pub const START: Instant = Instant::from_nanos(10_000_123_457);
 
 /// How the engine is driven while time passes.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +96,8 @@ pub struct Exchange {
     now: Instant,
     /// Our initial sequence number as the stack chose it.
     iss: Option<SeqNumber>,
+    /// The same, with the handle, for the peer's other ports.
+    others: BTreeMap<u16, (Option<SeqNumber>, Option<ConnId>)>,
     sent: VecDeque<Sent>,
 }
 
@@ -117,6 +119,7 @@ impl Exchange {
             handles: Vec::new(),
             now: START,
             iss: None,
+            others: BTreeMap::new(),
             sent: VecDeque::new(),
         }
     }
@@ -336,6 +339,17 @@ impl Exchange {
         self.sent.iter_mut().for_each(|sent| sent.at = until);
     }
 
+    /// Time passes, whatever we send meanwhile.
+    pub fn step_to(&mut self, until: Instant) {
+        while let Some(at) = self.engine.next_deadline().filter(|at| *at <= until) {
+            self.now = self.now.max(at);
+            self.engine.poll(self.now);
+            self.drain();
+        }
+        self.now = until;
+        self.sent.iter_mut().for_each(|sent| sent.at = until);
+    }
+
     fn run_by_deadlines(&mut self, until: Instant) {
         let mut still = 0;
         while let Some(deadline) = self.engine.next_deadline().filter(|at| *at <= until) {
@@ -383,6 +397,14 @@ impl Exchange {
         self.sends_nothing();
         assert_eq!((self.engine.connections(), self.engine.time_wait()), (0, entries));
         assert_eq!((self.engine.timers(), self.engine.memory_in_use()), (0, (0, 0)));
+    }
+
+    /// Goes on with the peer's connection from this port, or a new one.
+    pub fn from_port(&mut self, port: u16) -> &mut Self {
+        self.others.insert(self.remote.port(), (self.iss, self.conn));
+        self.remote.set_port(port);
+        (self.iss, self.conn) = self.others.remove(&port).unwrap_or_default();
+        self
     }
 
     /// The next SYN of ours begins a sequence space of its own.

@@ -259,6 +259,7 @@ pub fn config_tcp(side: &SideGauges) -> String {
         nodelay,
         linger,
         user_timeout,
+        orphan_timeout,
         challenge_acks_per_s,
         ..
     } = &engine.habits;
@@ -290,6 +291,7 @@ pub fn config_tcp(side: &SideGauges) -> String {
         ("receive-buffer", receive_buffer.to_string()),
         ("challenge-acks", challenge_acks_per_s.to_string()),
         ("user-timeout", time(*user_timeout, "by retries")),
+        ("orphan-timeout", human_duration(*orphan_timeout)),
     ];
     for (name, value) in rows {
         row(&mut out, name, &value);

@@ -58,6 +58,7 @@ fn each_range_is_told() {
         ("--delayed-ack", "5", time),
         ("--ramp", "5", time),
         ("--user-timeout", "5", time),
+        ("--orphan-timeout", "5", time),
         ("--max-connections", "0", many),
         ("--max-time-wait", "101M", many),
         ("--initial-window", "0", "a number from 1 to 255 is expected"),
