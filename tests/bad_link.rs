@@ -113,6 +113,9 @@ fn run(there: LinkConfig, back: LinkConfig, seed: u64) -> (Instant, u64) {
     let mut transferred = Instant::ZERO;
     loop {
         while client.poll_once() | server.poll_once() {}
+        for end in [&client, &server] {
+            assert_eq!(end.engine().stuck(), None, "at {:?}", link.now());
+        }
         let over = |end: &End| end.engine().app().ended.is_some();
         if transferred == Instant::ZERO && over(&client) && over(&server) {
             transferred = link.now();

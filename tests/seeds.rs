@@ -8,7 +8,7 @@
 mod plan;
 
 use core::time::Duration;
-use lastack::engine::{App, ConnectOptions, Engine, Io, ListenOptions, Runner};
+use lastack::engine::{App, ConnId, ConnectOptions, Engine, Io, ListenOptions, Runner, Stack};
 use lastack::port::sim::{Link, LinkConfig, Observer, SimClock, SimPort};
 use lastack::tcp::CloseReason;
 use lastack::time::Instant;
@@ -28,6 +28,16 @@ struct Stream {
     opened: usize,
     peer_closed: bool,
     ended: Option<CloseReason>,
+    /// Connections that hoard memory, and when they leave.
+    hoarders: Vec<ConnId>,
+    leave_at: Option<Instant>,
+}
+
+/// The server's port for connections that hoard memory.
+const HOARD: u16 = 81;
+
+fn hoards(io: &Io<'_>) -> bool {
+    io.local_addr().port() == HOARD || io.remote_addr().port() == HOARD
 }
 
 /// Octet `at` of the stream that an end sends.
@@ -50,10 +60,16 @@ impl Stream {
             opened: 0,
             peer_closed: false,
             ended: None,
+            hoarders: Vec::new(),
+            leave_at: plan.hoarders.leave_at.map(|time| Instant::ZERO + time),
         }
     }
 
     fn fill(&mut self, io: &mut Io<'_>) {
+        if hoards(io) {
+            while io.write(&[0; 4_096]) == 4_096 {}
+            return;
+        }
         let mut chunk = [0; 4_096];
         while self.sent < self.manner.stream {
             let len = chunk.len().min(self.manner.stream - self.sent);
@@ -74,11 +90,18 @@ impl Stream {
 
 impl App for Stream {
     fn on_open(&mut self, io: &mut Io<'_>) {
-        self.opened += 1;
+        if hoards(io) {
+            self.hoarders.push(io.conn());
+        } else {
+            self.opened += 1;
+        }
         self.fill(io);
     }
 
     fn on_data(&mut self, io: &mut Io<'_>, data: &[u8]) -> usize {
+        if hoards(io) {
+            return 0;
+        }
         let taken = data.len().min(self.manner.gulp);
         for (offset, byte) in data[..taken].iter().enumerate() {
             let at = self.received + offset;
@@ -98,12 +121,27 @@ impl App for Stream {
     }
 
     fn on_peer_closed(&mut self, io: &mut Io<'_>) {
-        self.peer_closed = true;
+        self.peer_closed |= !hoards(io);
         self.fill(io);
     }
 
-    fn on_closed(&mut self, _: &mut Io<'_>, reason: CloseReason) {
+    fn on_closed(&mut self, io: &mut Io<'_>, reason: CloseReason) {
+        if hoards(io) {
+            return;
+        }
         assert!(self.ended.replace(reason).is_none(), "told of the end twice");
+    }
+
+    fn on_poll(&mut self, stack: &mut Stack) {
+        if self.ended.is_some() || self.leave_at.is_some_and(|at| at <= stack.now()) {
+            for conn in self.hoarders.drain(..) {
+                let _ = stack.abort(conn); // it may be over already
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.leave_at.filter(|_| !self.hoarders.is_empty())
     }
 }
 
@@ -113,7 +151,10 @@ fn server(port: SimPort, clock: SimClock, plan: &Plan, secret: u8) -> End {
     let mut config = plan.configs[1].clone();
     config.seed[31] = secret;
     let mut engine = Engine::new(config, Stream::new(1, plan)).unwrap();
-    engine.listen(plan.address(2).parse().unwrap(), ListenOptions::default()).unwrap();
+    for port in [80, HOARD] {
+        let address = plan.address(2, port).parse().unwrap();
+        engine.listen(address, ListenOptions::default()).unwrap();
+    }
     Runner::new(port, engine, clock)
 }
 
@@ -124,7 +165,12 @@ fn run(plan: &Plan) {
     let engine = Engine::new(plan.configs[0].clone(), Stream::new(0, plan)).unwrap();
     let mut client = Runner::new(a, engine, link.clock());
     let mut server = server(b, link.clock(), plan, 0);
-    let address = plan.address(2).parse().unwrap();
+    for _ in 0..plan.hoarders.count {
+        let address = plan.address(2, HOARD).parse().unwrap();
+        let conn = client.engine_mut().connect(address, ConnectOptions::default()).unwrap();
+        client.engine_mut().app_mut().hoarders.push(conn);
+    }
+    let address = plan.address(2, 80).parse().unwrap();
     client.engine_mut().connect(address, ConnectOptions::default()).unwrap();
     let at = |time: Duration| Instant::ZERO + time;
     let (mut cut_at, mut mend_at, mut crash_at) = (None, None, None);
@@ -139,6 +185,9 @@ fn run(plan: &Plan) {
     let mut first_server = None;
     loop {
         while client.poll_once() | server.poll_once() {}
+        for engine in [client.engine(), server.engine()] {
+            assert_eq!(engine.stuck(), None, "at {:?}", link.now());
+        }
         let deadlines = [client.engine().next_deadline(), server.engine().next_deadline()];
         let faults = [cut_at, mend_at, crash_at];
         let next = deadlines.into_iter().chain(faults).flatten().chain(link.next_arrival()).min();

@@ -43,6 +43,14 @@ pub struct Manner {
     pub closes_last: bool,
 }
 
+/// Connections beside the one that counts, whose ends write all they can and never read.
+#[derive(Clone, Copy, Debug)]
+pub struct Hoarders {
+    pub count: usize,
+    /// When they go, at the latest; they go when the connection that counts has ended.
+    pub leave_at: Option<Duration>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Plan {
@@ -52,6 +60,7 @@ pub struct Plan {
     pub back: LinkConfig,
     pub fault: Fault,
     pub manners: [Manner; 2],
+    pub hoarders: Hoarders,
     pub configs: [Config; 2],
 }
 
@@ -77,13 +86,31 @@ impl Plan {
             gulp: if dice.chance(200_000) { 1 + dice.below(3_000) as usize } else { usize::MAX },
             closes_last: end == closes_last,
         });
-        let configs = [1, 2].map(|host| config(&mut dice, host, seed, narrow, fault));
-        Plan { seed, ipv6: dice.chance(250_000), there, back, fault, manners, configs }
+        let mut configs = [1, 2].map(|host| config(&mut dice, host, seed, narrow, fault));
+        let ipv6 = dice.chance(250_000);
+        let hoarders = hoarders(&mut dice, &mut configs);
+        Plan { seed, ipv6, there, back, fault, manners, hoarders, configs }
     }
 
-    pub fn address(&self, host: u8) -> String {
-        if self.ipv6 { format!("[2001:db8::{host}]:80") } else { format!("198.18.0.{host}:80") }
+    pub fn address(&self, host: u8, port: u16) -> String {
+        let host =
+            if self.ipv6 { format!("[2001:db8::{host}]") } else { format!("198.18.0.{host}") };
+        format!("{host}:{port}")
     }
+}
+
+/// Some that stay, in memory that has a share for one more; or some that take all the memory there is,
+/// and leave.
+fn hoarders(dice: &mut Dice, configs: &mut [Config; 2]) -> Hoarders {
+    let (count, bytes, leave_at) = match dice.below(20) {
+        0 => (1 + dice.below(6), 1 << 18, None),
+        1 => (4 + dice.below(5), 1 << 16, Some(Duration::from_millis(dice.below(20_000)))),
+        _ => return Hoarders { count: 0, leave_at: None },
+    };
+    for config in configs {
+        config.limits.buffer_bytes = bytes;
+    }
+    Hoarders { count: count as usize, leave_at }
 }
 
 /// Octets to send: few as a rule, so that there is time for many seeds.
@@ -125,8 +152,8 @@ fn config(dice: &mut Dice, host: u8, seed: u64, narrow: bool, fault: Fault) -> C
     let mut secret = [host; 32];
     secret[..8].copy_from_slice(&seed.to_le_bytes());
     let mut config = Config::new(interface, secret);
-    config.limits.max_connections = 4;
-    config.limits.max_time_wait = 4;
+    config.limits.max_connections = 16;
+    config.limits.max_time_wait = 16;
     config.limits.buffer_bytes = if dice.chance(100_000) { 1 << 17 } else { 1 << 20 };
     config.limits.reassembly_segments = if dice.chance(100_000) { 4 } else { 1_024 };
     config.limits.recoveries = 1;
