@@ -1,7 +1,8 @@
 //! An observer on the wire: it sees each frame as it is sent and as it is delivered, knows from that
 //! what each end can know, and notes what no TCP may do.
 //!
-//! It keeps the state of one connection; a SYN with another sequence number begins the next one.
+//! It keeps the state of one connection for each pair of ports; a SYN with another sequence number
+//! begins the next one.
 //! What is damaged on the way counts as sent and not as delivered.
 
 use crate::time::Instant;
@@ -11,7 +12,9 @@ use crate::wire::ipv6::Ipv6;
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::{Flags, Segment};
 use crate::wire::{PROTOCOL_TCP, checksum};
+use core::mem;
 use core::net::IpAddr;
+use std::collections::BTreeMap;
 
 /// What is known of one end.
 #[derive(Debug, Default)]
@@ -36,13 +39,16 @@ struct End {
     allowed: Option<SeqNumber>,
     acked: Option<SeqNumber>,
     stamp: Option<u32>,
-    segments: u64,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Observer {
+    /// The connection of the last segment, between these ports, and all others.
     ends: [End; 2],
+    ports: (u16, u16),
+    others: BTreeMap<(u16, u16), [End; 2]>,
+    segments: [u64; 2],
     violations: Vec<String>,
 }
 
@@ -95,13 +101,25 @@ impl Observer {
 
     /// TCP segments that an end has sent.
     pub fn segments(&self, end: usize) -> u64 {
-        self.ends[end].segments
+        self.segments[end]
+    }
+
+    /// Goes on with the connection of this segment, which `end` has sent.
+    fn select(&mut self, end: usize, segment: &Segment<'_>) {
+        let (here, there) = (segment.src_port, segment.dst_port);
+        let ports = if end == 0 { (here, there) } else { (there, here) };
+        if ports != self.ports {
+            let known = self.others.remove(&ports).unwrap_or_default();
+            let last = mem::replace(&mut self.ends, known);
+            self.others.insert(mem::replace(&mut self.ports, ports), last);
+        }
     }
 
     /// An end sends a frame.
     pub fn sent(&mut self, end: usize, frame: &[u8], now: Instant) {
         let Some(Seen { segment, ecn }) = parse(frame) else { return };
-        self.ends[end].segments += 1;
+        self.segments[end] += 1;
+        self.select(end, &segment);
         let mut faults = Vec::new();
         if segment.flags.syn() {
             self.syn_is_sent(end, &segment, ecn, &mut faults);
@@ -128,12 +146,10 @@ impl Observer {
         if ecn != 0 {
             faults.push("a SYN is ECT"); // RFC 3168 §6.1.1
         }
-        let segments = self.ends[end].segments;
         if self.ends[end].iss != Some(syn.seq) {
-            self.ends[end] = End { iss: Some(syn.seq), segments, ..End::default() };
+            self.ends[end] = End { iss: Some(syn.seq), ..End::default() };
             if !syn.flags.ack() {
-                let segments = self.ends[1 - end].segments;
-                self.ends[1 - end] = End { segments, ..End::default() };
+                self.ends[1 - end] = End::default();
             }
         }
         let me = &mut self.ends[end];
@@ -214,6 +230,7 @@ impl Observer {
     /// A frame is delivered to an end.
     pub fn delivered(&mut self, end: usize, frame: &[u8]) {
         let Some(Seen { segment, .. }) = parse(frame) else { return };
+        self.select(1 - end, &segment);
         let (me, peer) = pair(&mut self.ends, end);
         if segment.flags.rst() || peer.iss.is_none() {
             return;
