@@ -12,6 +12,8 @@ mod close;
 mod data_transfer;
 #[path = "exchange/defence.rs"]
 mod defence;
+#[path = "exchange/dsack.rs"]
+mod dsack;
 #[path = "exchange/ecn.rs"]
 mod ecn;
 #[path = "exchange/habits.rs"]

@@ -136,9 +136,8 @@ impl Connection {
             && !segment.flags.syn()
             && segment.flags.ack()
             && self.is_ack_in_range(segment.ack)
-            && (segment.seq + octets).at_or_before(self.rcv_nxt)
         {
-            self.received_twice(segment.seq, segment.seq + octets);
+            self.report_dropped(cx, segment.seq, segment.seq + octets);
         }
         self.set(Flag::AckNow);
     }

@@ -494,6 +494,9 @@ impl Connection {
     pub(super) fn clear_reassembly(&mut self, cx: &mut Context<'_>) {
         if !self.reassembly.is_empty() {
             self.reassembly.clear(Pools { segments: cx.reassembly, bytes: cx.pool });
+            if self.dsack.1.after(self.rcv_nxt) {
+                self.dsack = Default::default(); // it would read as a block that is held
+            }
         }
     }
 

@@ -11,6 +11,8 @@
 //! segments are bounded for each connection, and by the pools for all of them; what does not fit is
 //! not kept, which the sender takes for a loss.
 
+mod report;
+
 use super::buffer::{Chain, Pool};
 use super::memory;
 use crate::wire::seq::SeqNumber;
@@ -22,6 +24,8 @@ struct Segment {
     octets: Chain,
     /// Index plus one of the segment that follows, or of the next free one; 0 = none.
     next: u32,
+    /// The pool's count of changes when an arrival last touched this segment.
+    touched: u32,
     /// Does a FIN follow the last octet?
     fin: bool,
 }
@@ -45,6 +49,8 @@ pub struct ReassemblyPool {
     /// Index plus one of the segment that was freed last; 0 = none.
     free: u32,
     in_use: u32,
+    /// Counts arrivals that touch a segment; it orders the blocks of a SACK option by age.
+    changes: u32,
 }
 
 impl ReassemblyPool {
@@ -52,7 +58,7 @@ impl ReassemblyPool {
     pub fn new(segments: u32) -> Self {
         let limit = segments;
         let segments = Vec::with_capacity(limit as usize);
-        ReassemblyPool { segments, limit, free: 0, in_use: 0 }
+        ReassemblyPool { segments, limit, free: 0, in_use: 0, changes: 0 }
     }
 
     /// Segments that are held.
@@ -227,7 +233,7 @@ impl Reassembly {
                 let held = segments.at(prev);
                 let overlap = at.steps_to(held.data_end()).clamp(0, rest.len() as i32);
                 if overlap > 0 {
-                    self.recent = prev;
+                    self.touch(segments, prev);
                     rest = &rest[overlap as usize..];
                     at += overlap as u32;
                     continue;
@@ -256,7 +262,7 @@ impl Reassembly {
             };
             let taken = segments.at_mut(prev).octets.append(bytes, piece);
             if taken > 0 {
-                self.recent = prev;
+                self.touch(segments, prev);
             } else if segments.at(prev).octets.is_empty() {
                 self.unlink(segments, prev);
             }
@@ -321,38 +327,6 @@ impl Reassembly {
         }
     }
 
-    /// The ranges that are held, in order, as SACK reports them (RFC 2018 §3): from the first
-    /// octet to the point after the last, a FIN counted as one.
-    pub fn blocks<'p>(
-        &self,
-        segments: &'p ReassemblyPool,
-    ) -> impl Iterator<Item = (SeqNumber, SeqNumber)> + 'p {
-        let mut link = self.first;
-        core::iter::from_fn(move || {
-            if link == 0 {
-                return None;
-            }
-            let start = segments.at(link).start;
-            loop {
-                let segment = segments.at(link);
-                link = segment.next;
-                if link == 0 || segments.at(link).start != segment.end() {
-                    return Some((start, segment.end()));
-                }
-            }
-        })
-    }
-
-    /// The range with the segment that arrived last, also if all of it was held before: the first
-    /// that SACK reports (RFC 2018 §4). `None` if that one has been taken in order since.
-    pub fn recent_block(&self, segments: &ReassemblyPool) -> Option<(SeqNumber, SeqNumber)> {
-        if self.recent == 0 {
-            return None;
-        }
-        let within = segments.at(self.recent).start;
-        self.blocks(segments).find(|&(_, end)| within.before(end))
-    }
-
     /// Drops everything.
     pub fn clear(&mut self, pools: Pools<'_>) {
         while self.first != 0 {
@@ -360,6 +334,13 @@ impl Reassembly {
             self.unlink(pools.segments, self.first);
         }
         self.octets = 0;
+    }
+
+    /// Notes that the last arrival brought octets of this segment.
+    fn touch(&mut self, segments: &mut ReassemblyPool, segment: u32) {
+        segments.changes = segments.changes.wrapping_add(1);
+        segments.at_mut(segment).touched = segments.changes;
+        self.recent = segment;
     }
 
     /// Keeps a FIN at `at`, whose octets are all held; was it new?
@@ -376,7 +357,7 @@ impl Reassembly {
         if prev != 0 {
             let held = segments.at(prev);
             if held.fin && held.data_end() == at {
-                self.recent = prev;
+                self.touch(segments, prev);
                 return Ok(false);
             }
             if held.fin || held.data_end().after(at) {
@@ -385,7 +366,7 @@ impl Reassembly {
         }
         let segment = self.continued_or_new(segments, limits, prev, at)?;
         segments.at_mut(segment).fin = true;
-        self.recent = segment;
+        self.touch(segments, segment);
         Ok(true)
     }
 

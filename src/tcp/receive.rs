@@ -36,10 +36,12 @@ impl Connection {
         let mut seq = segment.seq;
         // what came before RCV.NXT is old
         let old = seq.steps_to(self.rcv_nxt);
+        let mut reported = false;
         if old > 0 {
             let skip = payload.len().min(old as usize);
             if skip > 0 {
                 self.received_twice(seq, seq + skip as u32);
+                reported = true;
             }
             payload = &payload[skip..];
             seq += skip as u32;
@@ -82,6 +84,9 @@ impl Connection {
         }
         let filled_gap = !self.reassembly.is_empty();
         if filled_gap {
+            if !reported {
+                self.report_held(cx, seq, seq + payload.len() as u32);
+            }
             // what waited comes after this: both go through the chain, to stay in order
             let taken = self.receive.append(cx.pool, payload);
             self.rcv_nxt += taken as u32;
@@ -121,6 +126,7 @@ impl Connection {
     ) {
         self.set(Flag::AckNow); // RFC 5681 §4.2: tell the sender of the gap at once
         self.set(Flag::AckEach);
+        self.report_held(cx, seq, seq + payload.len() as u32);
         if cx.pool.available() <= RECEIVE_RESERVE {
             return cx.counters.ofo_drop.bump(); // memory is left for what is next in order
         }
@@ -134,7 +140,7 @@ impl Connection {
         let pools = Pools { segments: cx.reassembly, bytes: cx.pool };
         match self.reassembly.insert(pools, &limits, self.rcv_nxt, seq, payload, fin) {
             Inserted::Kept { .. } => cx.counters.ofo_queue.bump(),
-            Inserted::Duplicate => self.received_twice(seq, seq + payload.len() as u32),
+            Inserted::Duplicate => {}
             Inserted::Dropped(reason) => {
                 cx.counters.ofo_drop.bump();
                 let by_share = match reason {
@@ -174,6 +180,27 @@ impl Connection {
         }
     }
 
+    /// If octets of `start..end` are held out of order, the next ACK reports the first of them as
+    /// received twice (RFC 2883 §4.2).
+    fn report_held(&mut self, cx: &Context<'_>, start: SeqNumber, end: SeqNumber) {
+        if self.is(Flag::Sack)
+            && let Some((start, end)) = self.reassembly.first_held(cx.reassembly, start, end)
+        {
+            self.received_twice(start, end);
+        }
+    }
+
+    /// Reports what had arrived before of a segment that is dropped: its octets before RCV.NXT, or
+    /// else the first ones that are held (RFC 2883 §4.2, §4.3).
+    #[cold]
+    pub(super) fn report_dropped(&mut self, cx: &Context<'_>, start: SeqNumber, end: SeqNumber) {
+        if start.before(self.rcv_nxt) {
+            self.received_twice(start, end.earlier(self.rcv_nxt));
+        } else {
+            self.report_held(cx, start, end);
+        }
+    }
+
     /// Is the peer to be told that something arrived twice?
     pub(super) fn owes_dsack(&self) -> bool {
         self.dsack.0 != self.dsack.1
@@ -185,20 +212,25 @@ impl Connection {
         self.is(Flag::Sack) && (!self.reassembly.is_empty() || self.owes_dsack())
     }
 
-    /// The blocks that the next segment reports: what arrived twice first (RFC 2883 §4), then the
-    /// range that grew last, then the others (RFC 2018 §4).
+    /// How many blocks there are to report: as many as an option has room for, or fewer.
+    #[cold]
+    pub(super) fn count_blocks(&self, cx: &Context<'_>) -> usize {
+        let held = self.reassembly.blocks(cx.reassembly).take(SackBlocks::MAX).count();
+        (held + usize::from(self.owes_dsack())).min(SackBlocks::MAX)
+    }
+
+    /// The blocks that the next segment reports: what arrived twice first, then the range around it
+    /// (RFC 2883 §4), then the others, the one that changed last first (RFC 2018 §4).
     #[cold]
     pub(super) fn sack_blocks(&self, cx: &Context<'_>) -> SackBlocks {
+        if !self.owes_dsack() {
+            return self.reassembly.recent_blocks(cx.reassembly, None);
+        }
+        let (start, end) = self.dsack;
         let mut blocks = SackBlocks::EMPTY;
-        if self.owes_dsack() {
-            blocks.push(self.dsack.0, self.dsack.1);
-        }
-        let recent = self.reassembly.recent_block(cx.reassembly);
-        if let Some((start, end)) = recent {
-            blocks.push(start, end);
-        }
-        for block in self.reassembly.blocks(cx.reassembly).take(SackBlocks::MAX) {
-            if Some(block) != recent && !blocks.push(block.0, block.1) {
+        blocks.push(start, end);
+        for (start, end) in self.reassembly.recent_blocks(cx.reassembly, Some(start)).iter() {
+            if !blocks.push(start, end) {
                 break;
             }
         }

@@ -145,7 +145,7 @@ impl Connection {
         if !self.has_blocks() {
             return mss;
         }
-        let blocks = self.sack_blocks(cx).len().min(if self.is(Flag::Timestamps) { 3 } else { 4 });
+        let blocks = self.count_blocks(cx).min(if self.is(Flag::Timestamps) { 3 } else { 4 });
         mss - (4 + 8 * blocks as u32) // RFC 6691 §3
     }
 

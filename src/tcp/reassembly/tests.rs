@@ -155,7 +155,8 @@ impl Side {
         assert!(self.held.len() as u32 <= limits.octets);
         assert!(self.queue.count(&world.segments) <= limits.segments);
         if kept > 0 || fin_kept || result == Inserted::Duplicate && end > begin {
-            let (start, stop) = self.queue.recent_block(&world.segments).expect("just touched");
+            let recent = self.queue.recent_blocks(&world.segments, None);
+            let (start, stop) = recent.iter().next().expect("just touched");
             let (start, stop) = (self.point(start), self.point(stop));
             assert!(start < stop && start <= end && from <= stop, "{start}..{stop}");
         }
@@ -303,7 +304,7 @@ fn a_burst_behind_a_loss_is_one_segment() {
     }
     let block = (rcv_nxt + 1448, rcv_nxt + 20 * 1448 + 1);
     assert_eq!(queue.blocks(&segments).collect::<Vec<_>>(), [block]);
-    assert_eq!(queue.recent_block(&segments), Some(block));
+    assert_eq!(queue.recent_blocks(&segments, None).as_slice(), [block]);
     assert_eq!(segments.in_use(), 1);
 
     // The lost one arrives and is delivered from where it lies: all the rest follows.
