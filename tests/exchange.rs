@@ -8,6 +8,8 @@ mod ages;
 mod application;
 #[path = "exchange/close.rs"]
 mod close;
+#[path = "exchange/congestion.rs"]
+mod congestion;
 #[path = "exchange/data.rs"]
 mod data_transfer;
 #[path = "exchange/defence.rs"]

@@ -29,9 +29,10 @@ impl Connection {
         }
         let flight = self.flight();
         let was_open = self.snd_wnd > 0;
-        let mut news = AckNews { acked: 0, duplicate: false, flight, rtt_us: None };
+        let mut news = AckNews { acked: 0, duplicate: false, flight, rtt_us: None, round: false };
         if self.snd_una.before(ack) {
             news.acked = self.snd_una.steps_to(ack) as u32;
+            news.round = self.is(Flag::Timing) && ack.after(self.rtt_seq);
             news.rtt_us = self.sample_round_trip(cx, segment);
             self.snd_una_advances(cx, ack, arrival);
         }

@@ -254,6 +254,8 @@ pub struct Connection {
     /// How often the receive window has doubled.
     pub(crate) rcv_doublings: u8,
     pub(crate) probes: u8,
+    /// The sender has filled the congestion window in this round trip (RFC 7661 §4.3).
+    pub(crate) fills_window: bool,
     /// The MSS that we announce.
     pub(crate) our_mss: u16,
     pub(crate) stalled_high: u8,
@@ -353,6 +355,7 @@ impl Connection {
             reorder_lasts: 0,
             rcv_doublings: 0,
             probes: 0,
+            fills_window: false,
             our_mss: mss,
             stalled_high: 0,
             held_by_cork: false,

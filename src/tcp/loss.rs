@@ -20,6 +20,7 @@ const DUPLICATE_THRESHOLD: u32 = 3;
 const WIDE_RECOVERIES: u8 = 16;
 
 /// What an ACK has brought, beside its SACK blocks.
+#[derive(Clone, Copy)]
 pub(super) struct AckNews {
     /// Octets by which SND.UNA moved.
     pub acked: u32,
@@ -29,6 +30,8 @@ pub(super) struct AckNews {
     pub flight: u32,
     /// The round trip that it measured, in microseconds.
     pub rtt_us: Option<u32>,
+    /// It is the first ACK of another round trip.
+    pub round: bool,
 }
 
 impl Connection {
@@ -49,7 +52,10 @@ impl Connection {
     pub(super) fn recovery_link(&mut self, cx: &mut Context<'_>) -> Option<u32> {
         if self.recovery == 0 {
             match cx.recovery.take(self.snd_una) {
-                Some(link) => self.recovery = link,
+                Some(link) => {
+                    self.recovery = link;
+                    cx.recovery.at_mut(link).round_end = self.snd_max;
+                }
                 None => {
                     cx.counters.recovery_full.bump();
                     return None;
@@ -73,13 +79,16 @@ impl Connection {
     #[inline]
     pub(super) fn grow(&mut self, cx: &Context<'_>, news: &AckNews) {
         let (window, mss) = (self.congestion.window(), u32::from(self.mss));
-        // RFC 7661 §4.3, RFC 9438 §5.8: a window that was not used says nothing of the path
-        let limited = if window < self.congestion.threshold() {
+        // RFC 7661 §4.2, §4.3, RFC 9438 §5.8: a window that was not used says nothing of the path.
+        // What is in flight at the first ACK of a round trip is what its ACKs will have acknowledged
+        // at the end, pipeACK: so that ACK speaks for the others, whatever is left in flight at them.
+        let fills = if window < self.congestion.threshold() {
             news.flight.saturating_mul(2) >= window
         } else {
             news.flight.saturating_add(2 * mss) >= window
         };
-        if !limited {
+        self.fills_window = fills || (self.fills_window && !news.round);
+        if !self.fills_window {
             return;
         }
         self.congestion.on_ack(&Ack {
@@ -106,6 +115,8 @@ impl Connection {
         let Some(link) = self.recovery_link(cx) else {
             return self.grow(cx, news);
         };
+        let round = cx.recovery.at_mut(link).begins_round(self.snd_una, self.snd_max);
+        let news = &AckNews { round: news.round || round, ..*news };
         let sack = self.is(Flag::Sack);
         let mut delivered = Delivered::default();
         if news.acked > 0 {

@@ -78,6 +78,8 @@ pub struct Recovery {
     pub unexplained: u32,
     /// Where SND.UNA must get to before nothing can be undone any more.
     pub keep_until: SeqNumber,
+    /// The round trip is over when an ACK goes beyond this; nothing is timed meanwhile.
+    pub round_end: SeqNumber,
     /// Octets that duplicate ACKs without SACK say have left the network (RFC 5681 §3.2).
     pub duplicates: u32,
     /// What was delivered that left last.
@@ -99,6 +101,7 @@ impl Recovery {
             first_again_at: None,
             unexplained: 0,
             keep_until: SeqNumber::default(),
+            round_end: SeqNumber::default(),
             duplicates: 0,
             newest: Newest::default(),
             rack_rtt_us: 0,
@@ -115,6 +118,7 @@ impl Recovery {
         self.rack_rtt_us = 0;
         self.duplicates = 0;
         self.keep_until = una;
+        self.round_end = una;
         self.forget_undo();
     }
 
@@ -122,6 +126,16 @@ impl Recovery {
     #[inline]
     pub fn pipe(&self, flight: u32) -> u32 {
         flight.saturating_sub(self.board.sacked() + self.board.lost() + self.duplicates)
+    }
+
+    /// Begins another round trip if the ACK that moved SND.UNA to `una` ends the last one, and says
+    /// whether it does.
+    pub fn begins_round(&mut self, una: SeqNumber, snd_max: SeqNumber) -> bool {
+        let over = una.after(self.round_end);
+        if over {
+            self.round_end = snd_max;
+        }
+        over
     }
 
     /// A loss was found while congestion control was as `before`: an undo goes back to that.
