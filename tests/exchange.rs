@@ -50,6 +50,8 @@ mod segment;
 mod syn_cache;
 #[path = "exchange/syn_cookies.rs"]
 mod syn_cookies;
+#[path = "exchange/syn_received.rs"]
+mod syn_received;
 #[path = "exchange/time_wait.rs"]
 mod time_wait;
 #[path = "exchange/time_wait_limits.rs"]

@@ -17,7 +17,7 @@ use super::store::tick_at_or_after;
 use super::syn_cache::{pack, with_entry};
 use crate::port::Frames;
 use crate::tcp::cookie;
-use crate::tcp::half_open::{Answer, HalfOpen, Handshake, Origin, Verdict};
+use crate::tcp::half_open::{Answer, AnswerTo, HalfOpen, Handshake, Origin, Verdict};
 use crate::tcp::isn::isn;
 use crate::tcp::{Config, Connection, SynCookies, TimeWaitPolicy, Tuple};
 use crate::time::Instant;
@@ -241,12 +241,14 @@ impl Stack {
         let id = ListenerId(origin.listener[0], origin.listener[1]);
         match verdict {
             Verdict::Ignore => {}
+            Verdict::AnswerSyn if !self.may_answer(index, AnswerTo::Syn) => {}
             Verdict::AnswerSyn => {
                 self.send_syn_ack(tuple, &handshake, staged.from);
                 // the peer, too, waits from now on: it must not find the entry gone
                 let until = self.now + syn_ack_wait(&self.config, answer.retries);
                 self.syn_cache.restart(index, self.now, until);
             }
+            Verdict::Challenge if !self.may_answer(index, AnswerTo::Other) => {}
             Verdict::Challenge => {
                 let ack = LastAck {
                     seq: handshake.iss + 1,
@@ -262,6 +264,9 @@ impl Stack {
                 if let Ok(cookie) = self.cookie_in(id, staged, segment) {
                     return self.complete_by_cookie(id, staged, &cookie, Some(index));
                 }
+                if !self.may_answer(index, AnswerTo::Other) {
+                    return None;
+                }
                 let value = self.timestamp_clock(tuple);
                 let timestamps = handshake.ts_recent.map(|echo| Timestamps { value, echo });
                 let reset = Bare::reset(seq, None).with_timestamps(timestamps);
@@ -276,6 +281,19 @@ impl Stack {
             }
         }
         None
+    }
+
+    /// Counts an answer of a half-open connection, and says whether it may go out (RFC 5961 §7). A SYN
+    /// that comes again is answered once a second whatever the limit.
+    fn may_answer(&mut self, index: u32, to: AnswerTo) -> bool {
+        let limit = self.config.challenge_acks_per_s;
+        let limit = if to == AnswerTo::Syn { limit.max(1) } else { limit };
+        let now = self.now;
+        let may = with_entry!(self.syn_cache, index, |entry| entry.may_answer(to, now, limit));
+        if !may {
+            self.metrics.tcp.syn_received_skipped.bump();
+        }
+        may
     }
 
     /// An ACK for a listener that belongs to nothing that is known: does it bring a cookie back? If so,

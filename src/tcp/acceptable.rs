@@ -68,7 +68,9 @@ impl Connection {
             if flags.ack() {
                 return Judgement::AcceptWithoutSyn;
             }
-            self.snd_nxt = self.snd_una; // the peer sent its SYN again: so do we our SYN-ACK
+            if self.may_challenge(cx) {
+                self.snd_nxt = self.snd_una; // the peer sent its SYN again: so do we our SYN-ACK
+            }
             return Judgement::Drop;
         }
         let window = self.receive_window();
@@ -109,6 +111,14 @@ impl Connection {
     /// Sends a challenge ACK unless this connection has used up its share for this second
     /// (RFC 5961 §7; per connection, since a global limit is a side channel, CVE-2016-5696).
     pub(super) fn challenge(&mut self, cx: &mut Context<'_>) {
+        if self.may_challenge(cx) {
+            cx.counters.challenge_ack.bump();
+            self.set(Flag::AckNow);
+        }
+    }
+
+    /// Counts an answer to a segment that is not acceptable, and says whether it may go out.
+    pub(super) fn may_challenge(&mut self, cx: &Context<'_>) -> bool {
         let second = (cx.now.nanos() / 1_000_000_000) as u16;
         if self.challenge_second != second {
             self.challenge_second = second;
@@ -116,27 +126,23 @@ impl Connection {
         }
         if self.challenges >= cx.config.challenge_acks_per_s {
             cx.counters.challenge_ack_skipped.bump();
-            return;
+            return false;
         }
         self.challenges += 1;
-        cx.counters.challenge_ack.bump();
-        self.set(Flag::AckNow);
+        true
     }
 
-    /// The ACK that an unacceptable segment is owed. One that brings nothing is answered under the
-    /// limit, so that two confused peers do not answer each other for ever.
+    /// The ACK that an unacceptable segment is owed. One that brings nothing, or a SYN (RFC 5961 §4),
+    /// is answered under the limit, so that two confused peers do not answer each other for ever; in
+    /// SYN-RECEIVED, where no text can have been taken, all are.
     fn acknowledge_out_of_window(&mut self, cx: &mut Context<'_>, segment: &Segment<'_>) {
-        if segment.seq_len() == 0 {
+        let syn_received = self.state == State::SynReceived;
+        if segment.seq_len() == 0 || segment.flags.syn() || syn_received {
             return self.challenge(cx);
         }
         let octets = segment.payload.len() as u32;
-        // the text of a SYN begins one later, and none of it was taken a first time; and what can be no
-        // duplicate of the peer's is no reason to report one to it (RFC 5961 §5.2)
-        if octets > 0
-            && !segment.flags.syn()
-            && segment.flags.ack()
-            && self.is_ack_in_range(segment.ack)
-        {
+        // what can be no duplicate of the peer's is no reason to report one to it (RFC 5961 §5.2)
+        if octets > 0 && segment.flags.ack() && self.is_ack_in_range(segment.ack) {
             self.report_dropped(cx, segment.seq, segment.seq + octets);
         }
         self.set(Flag::AckNow);

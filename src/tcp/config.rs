@@ -120,7 +120,8 @@ pub struct Config {
     pub fin_wait_2: Duration,
     /// Keep-alive for every connection; off by default (RFC 9293 MUST-25).
     pub keep_alive: Option<KeepAlive>,
-    /// Challenge ACKs that one connection may send in a second (RFC 5961 §7).
+    /// Challenge ACKs that one connection may send in a second, and SYN-ACKs that a half-open one may
+    /// send for SYNs that come again (RFC 5961 §7).
     pub challenge_acks_per_s: u8,
     /// SYN cookies for listeners that do not say otherwise.
     pub syn_cookies: SynCookies,

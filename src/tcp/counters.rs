@@ -151,12 +151,14 @@ counters! {
         ofo_share = "TCPOFOShare",
         /// Segments rejected by their timestamp (RFC 7323 §5).
         paws_rejected = "PAWSEstab",
-        /// Segments dropped because a negotiated timestamp was missing (RFC 7323 §3.2).
+        /// Segments dropped in any state because a negotiated timestamp was missing (RFC 7323 §3.2).
         missing_timestamp = "TCPMissingTimestamp",
         /// Challenge ACKs sent (RFC 5961).
         challenge_ack = "TCPChallengeACK",
         /// Challenge ACKs withheld by the limit of the connection (RFC 5961 §7).
         challenge_ack_skipped = "TCPACKSkippedChallenge",
+        /// Answers of half-open connections withheld by the limit of each (RFC 5961 §7).
+        syn_received_skipped = "TCPACKSkippedSynRecv",
         /// SYN segments that arrived on a synchronized connection.
         syn_challenge = "TCPSYNChallenge",
         /// Segments outside the receive window.

@@ -148,16 +148,18 @@ pub struct HalfOpen<A> {
     ts_recent: u32,
     /// When something is to be done, in ticks of the owner's choice.
     pub deadline: u32,
-    /// When the first SYN-ACK left, in microseconds.
-    sent_us: u32,
+    /// When the first SYN-ACK left, in microseconds. From the first other answer on (`ANSWERED`): the
+    /// second of the last answer in 16 bits, and in 8 bits each how many segments of either kind have
+    /// been answered in it.
+    sent: u32,
     window: u16,
     mss: u16,
     /// Who gave it.
     pub origin: Origin,
     /// SYN-ACKs that were sent again.
     pub retries: u8,
-    /// From the highest bit on: ECN, SACK, timestamps, the SYN came again, and in four bits the shift of
-    /// the peer's windows, 15 for no scaling.
+    /// From the highest bit on: ECN, SACK, timestamps, something but the first SYN was answered, and in
+    /// four bits the shift of the peer's windows, 15 for no scaling.
     facts: u8,
 }
 
@@ -165,10 +167,19 @@ const _: () = assert!(size_of::<HalfOpen<super::time_wait::PairV4>>() == 48);
 const _: () = assert!(size_of::<HalfOpen<super::time_wait::PairV6>>() == 72);
 
 const NO_SCALE: u8 = 0xf;
-const ANSWERED_AGAIN: u8 = 1 << 4;
+const ANSWERED: u8 = 1 << 4;
 const TIMESTAMPS: u8 = 1 << 5;
 const SACK: u8 = 1 << 6;
 const ECN: u8 = 1 << 7;
+
+/// What an answer is for; each kind has its own limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerTo {
+    /// The SYN that came again.
+    Syn,
+    /// Any other segment.
+    Other,
+}
 
 /// What becomes of a segment that arrives for a half-open connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,7 +216,7 @@ impl<A: Addresses> HalfOpen<A> {
             iss,
             ts_recent: ts_recent.unwrap_or(0),
             deadline,
-            sent_us: micros(now),
+            sent: micros(now),
             window,
             mss,
             origin,
@@ -246,12 +257,32 @@ impl<A: Addresses> HalfOpen<A> {
 
     /// How the SYN-ACK fared.
     pub fn answer(&self) -> Answer {
-        let once = self.facts & ANSWERED_AGAIN == 0;
-        Answer { sent_us: once.then_some(self.sent_us), retries: self.retries }
+        let once = self.facts & ANSWERED == 0;
+        Answer { sent_us: once.then_some(self.sent), retries: self.retries }
+    }
+
+    /// Counts an answer, and says whether it may go out: at most `limit` of a kind in a second
+    /// (RFC 5961 §7). The round trip of the SYN-ACK is not measured any more: its time gives way to
+    /// the count.
+    pub fn may_answer(&mut self, to: AnswerTo, now: Instant, limit: u8) -> bool {
+        let second = (now.nanos() / 1_000_000_000) as u16;
+        if self.facts & ANSWERED == 0 || (self.sent >> 16) as u16 != second {
+            self.facts |= ANSWERED;
+            self.sent = u32::from(second) << 16;
+        }
+        let shift = match to {
+            AnswerTo::Syn => 0,
+            AnswerTo::Other => 8,
+        };
+        let may = ((self.sent >> shift) as u8) < limit;
+        if may {
+            self.sent += 1 << shift;
+        }
+        may
     }
 
     /// What becomes of a segment in SYN-RECEIVED (RFC 9293 §3.10.7.4, RFC 5961, RFC 7323 §5.3).
-    /// Changes nothing but what a SYN that comes again says: that it did, and its timestamp.
+    /// Changes nothing but the timestamp, to that of a SYN that comes again.
     pub fn judge(&mut self, segment: &Segment<'_>, config: &Config) -> Verdict {
         let (flags, rcv_nxt) = (segment.flags, self.irs + 1);
         if flags.syn() && !flags.ack() && segment.seq == self.irs {
@@ -260,7 +291,6 @@ impl<A: Addresses> HalfOpen<A> {
             {
                 self.ts_recent = ts.value;
             }
-            self.facts |= ANSWERED_AGAIN;
             return Verdict::AnswerSyn;
         }
         if self.facts & TIMESTAMPS != 0 && !flags.rst() {
