@@ -30,6 +30,8 @@ mod listener;
 mod loss;
 #[path = "exchange/memory.rs"]
 mod memory;
+#[path = "exchange/missing_timestamps.rs"]
+mod missing_timestamps;
 #[path = "exchange/no_trace.rs"]
 mod no_trace;
 #[path = "exchange/open.rs"]

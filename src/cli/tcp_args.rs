@@ -83,6 +83,9 @@ pub struct TcpArgs {
     /// Timestamps, RFC 7323 [default: on]
     #[arg(long, value_enum)]
     pub timestamps: Option<Switch>,
+    /// Take segments that lack the timestamp agreed on, which RFC 7323 says to drop [default: off]
+    #[arg(long, value_enum)]
+    pub tolerate_missing_timestamps: Option<Switch>,
     /// Window scaling, RFC 7323 [default: on]
     #[arg(long, value_enum)]
     pub window_scale: Option<Switch>,
@@ -236,6 +239,7 @@ impl TcpArgs {
             sack,
             ecn,
             timestamps,
+            tolerate_missing_timestamps,
             window_scale,
             send_buffer,
             receive_buffer,
@@ -283,6 +287,7 @@ impl TcpArgs {
         set(&mut tcp.sack, on(sack));
         set(&mut tcp.ecn, on(ecn));
         set(&mut tcp.timestamps, on(timestamps));
+        set(&mut tcp.tolerate_missing_timestamps, on(tolerate_missing_timestamps));
         set(&mut tcp.window_scale, on(window_scale));
         set(&mut tcp.send_buffer, send_buffer.map(|octets| octets as u32));
         set(&mut tcp.receive_buffer, receive_buffer.map(|octets| octets as u32));

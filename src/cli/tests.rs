@@ -181,7 +181,7 @@ fn eal_options_are_kept_apart() {
 fn options_mean_what_they_say() {
     let line = "client --profile memif --workload rr --rate 10k/s --arrival poisson --pipeline 4 \
                 --requests-per-connection 7 --close reset --msl 500ms --time-wait strict --rfc1337 off \
-                --max-connections 1M --timestamps off --window-scale off --mss 1400 --rto-min 5ms \
+                --max-connections 1M --timestamps off --tolerate-missing-timestamps on --window-scale off --mss 1400 --rto-min 5ms \
                 --sack off --ecn on --congestion newreno --hystart off --initial-window 4 \
                 --delayed-ack 5ms --quick-acks 0 --send-buffer 64k --receive-buffer 128k \
                 --request-size 2k --neighbour 2001:db8::9=02:00:00:00:00:09";
@@ -196,6 +196,7 @@ fn options_mean_what_they_say() {
     assert_eq!((tcp.msl, tcp.rto_min), (Duration::from_millis(500), Duration::from_millis(5)));
     assert_eq!(tcp.time_wait, crate::tcp::TimeWaitPolicy::Strict);
     assert!(!tcp.rfc1337 && !tcp.timestamps && !tcp.window_scale);
+    assert!(tcp.tolerate_missing_timestamps);
     assert!(!tcp.sack && tcp.ecn && !tcp.hystart);
     assert_eq!(tcp.congestion, crate::tcp::congestion::Algorithm::NewReno);
     assert_eq!((tcp.initial_window, tcp.quick_acks), (4, 0));

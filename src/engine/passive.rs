@@ -241,6 +241,7 @@ impl Stack {
         let id = ListenerId(origin.listener[0], origin.listener[1]);
         match verdict {
             Verdict::Ignore => {}
+            Verdict::MissingTimestamp => self.metrics.tcp.missing_timestamp.bump(),
             Verdict::AnswerSyn if !self.may_answer(index, AnswerTo::Syn) => {}
             Verdict::AnswerSyn => {
                 self.send_syn_ack(tuple, &handshake, staged.from);

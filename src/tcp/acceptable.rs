@@ -48,6 +48,7 @@ impl Connection {
         let flags = segment.flags;
         if self.is(Flag::Timestamps) && !flags.rst() {
             match segment.options.timestamps {
+                None if cx.config.tolerate_missing_timestamps => {}
                 None => {
                     cx.counters.missing_timestamp.bump(); // RFC 7323 §3.2
                     return Judgement::Drop;

@@ -83,6 +83,10 @@ pub struct Config {
     pub window_scale: bool,
     /// Offer and accept timestamps (RFC 7323 §3).
     pub timestamps: bool,
+    /// Take segments without a timestamp though timestamps were agreed on. RFC 7323 §3.2 says to drop
+    /// them: PAWS protects nothing if a segment may leave its timestamp out. Linux takes them, for
+    /// middleboxes that take options away.
+    pub tolerate_missing_timestamps: bool,
     /// Offer and accept SACK (RFC 2018), and with it RACK and tail loss probes (RFC 8985).
     pub sack: bool,
     /// Offer and accept ECN (RFC 3168).
@@ -147,6 +151,7 @@ impl Default for Config {
             mss: None,
             window_scale: true,
             timestamps: true,
+            tolerate_missing_timestamps: false,
             sack: true,
             ecn: false,
             congestion: Algorithm::Cubic,

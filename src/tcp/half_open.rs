@@ -186,6 +186,8 @@ pub enum AnswerTo {
 pub enum Verdict {
     /// Nothing.
     Ignore,
+    /// Drop it and count it: it lacks the timestamp that was agreed on (RFC 7323 §3.2).
+    MissingTimestamp,
     /// It is the SYN again: answer it again, as the first time.
     AnswerSyn,
     /// Send an ACK of where we are (RFC 5961, RFC 9293 §3.10.7.4).
@@ -295,7 +297,8 @@ impl<A: Addresses> HalfOpen<A> {
         }
         if self.facts & TIMESTAMPS != 0 && !flags.rst() {
             match segment.options.timestamps {
-                None => return Verdict::Ignore, // RFC 7323 §3.2
+                None if config.tolerate_missing_timestamps => {}
+                None => return Verdict::MissingTimestamp, // RFC 7323 §3.2
                 Some(ts) if (ts.value.wrapping_sub(self.ts_recent) as i32) < 0 => {
                     return Verdict::Challenge; // RFC 7323 §5.3 R1
                 }

@@ -124,9 +124,17 @@ fn each_choice_of_the_other_options_is_told() {
     ] {
         assert_eq!(told(line), text);
     }
-    for option in
-        ["rfc1337", "hystart", "pacing", "nodelay", "sack", "ecn", "timestamps", "window-scale"]
-    {
+    for option in [
+        "rfc1337",
+        "hystart",
+        "pacing",
+        "nodelay",
+        "sack",
+        "ecn",
+        "timestamps",
+        "tolerate-missing-timestamps",
+        "window-scale",
+    ] {
         assert_eq!(
             told(&format!("server --{option}=1")),
             format!("--{option} 1: expected on or off")
