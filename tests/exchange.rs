@@ -60,6 +60,8 @@ mod time_wait;
 mod time_wait_limits;
 #[path = "exchange/time_wait_reuse.rs"]
 mod time_wait_reuse;
+#[path = "exchange/time_wait_verdicts.rs"]
+mod time_wait_verdicts;
 #[path = "exchange/window_edge.rs"]
 mod window_edge;
 

@@ -184,7 +184,7 @@ impl Stack {
     }
 
     /// A new incarnation begins (RFC 6191, RFC 9293 §3.6.1 MAY-2), from a sequence number above all
-    /// of the old one. If nobody listens any more, the SYN is answered as any old segment.
+    /// of the old one. Without a listener the SYN is answered as any old segment, within the limit.
     fn reopen(
         &mut self,
         kind: Kind,
@@ -213,6 +213,14 @@ impl Stack {
                 self.open_half(listener, staged, syn, iss);
             }
             None => {
+                let (now, limit) = (self.now, self.config.challenge_acks_per_s);
+                let may = match kind {
+                    Kind::TimeWait4 => self.time_waits.v4[index].may_acknowledge(now, limit),
+                    _ => self.time_waits.v6[index].may_acknowledge(now, limit),
+                };
+                if !may {
+                    return self.metrics.tcp.tw_ack_skipped.bump();
+                }
                 let ack = self.bare_ack(tuple, last);
                 self.send_bare(tuple, staged.from, &ack);
             }
@@ -301,6 +309,10 @@ impl Asked<'_> {
         }
         let outcome = match verdict {
             Verdict::Ignore => Outcome::Nothing,
+            Verdict::MissingTimestamp => {
+                counters.missing_timestamp.bump();
+                Outcome::Nothing
+            }
             Verdict::IgnoreReset => {
                 counters.tw_rst_ignored.bump();
                 Outcome::Nothing

@@ -7,7 +7,6 @@ use super::acceptable::in_window;
 use super::config::{Config, TimeWaitPolicy};
 use super::tuple::{Ip, Tuple};
 use crate::time::Instant;
-use crate::wire::options::Timestamps;
 use crate::wire::seq::SeqNumber;
 use crate::wire::tcp::Segment;
 use core::net::Ipv4Addr;
@@ -110,6 +109,8 @@ const ACKS_SHIFT: u32 = 5;
 const MOST_ACKS: u16 = 0xf;
 const SENT_SHIFT: u32 = 9;
 const SENT_UNITS: u16 = 1 << 7;
+/// The widest window that there can be (RFC 7323 §2.3): no ACK of the peer is further behind SND.NXT.
+const WIDEST_WINDOW: i32 = 65_535 << 14;
 /// When we sent last is kept in units of 2^30 ns, about a second, that come round after 137 s.
 const UNIT_SHIFT: u32 = 30;
 
@@ -144,6 +145,8 @@ pub enum ReopenBy {
 pub enum Verdict {
     /// Drop it without a word.
     Ignore,
+    /// Drop it and count it: it lacks the timestamp that was agreed on (RFC 7323 §3.2).
+    MissingTimestamp,
     /// Drop a RST without a word, and count it (RFC 1337).
     IgnoreReset,
     /// Send the last ACK again, within the limit.
@@ -198,10 +201,24 @@ impl<A: Addresses> TimeWait<A> {
     }
 
     /// What becomes of a segment (RFC 9293 §3.10.7.4, the rows for TIME-WAIT). Changes nothing.
+    ///
+    /// | segment | its sequence number | verdict |
+    /// | --- | --- | --- |
+    /// | RST | any | ignored (RFC 1337) |
+    /// | RST, RFC 1337 off | RCV.NXT; any other | dies; ignored (RFC 5961 §3.2) |
+    /// | SYN | as RFC 6191 or MAY-2 want it | reopens |
+    /// | SYN, SYN-ACK | any other | ACK (RFC 5961 §4.2) |
+    /// | neither ACK, SYN nor RST | any | ignored (fifth check) |
+    /// | without the timestamp agreed on | any | dropped and counted (RFC 7323 §3.2) |
+    /// | with an old timestamp | any | ACK (RFC 7323 §5.3) |
+    /// | FIN | that of the peer's FIN | ACK, restart |
+    /// | any | outside the window | ACK (first check) |
+    /// | ACK of what was never sent, or too old | in the window | ACK (RFC 5961 §5.2) |
+    /// | ACK alone | in the window | ignored: it asks for nothing |
+    /// | text, FIN | in the window | ACK, restart |
     pub fn judge(&self, segment: &Segment<'_>, config: &Config) -> Verdict {
         let flags = segment.flags;
         if flags.rst() {
-            // RFC 1337 §3, fix F1; RFC 5961 §3.2: only the exact sequence number could reset
             return match (config.rfc1337, segment.seq == self.rcv_nxt) {
                 (false, true) => Verdict::Kill,
                 _ => Verdict::IgnoreReset,
@@ -213,23 +230,32 @@ impl<A: Addresses> TimeWait<A> {
         {
             return Verdict::Reopen(reason);
         }
-        if segment.seq_len() == 0 {
-            // a bare ACK asks for nothing; answering it could start two stacks answering each other
+        if flags.syn() {
+            return Verdict::Ack;
+        }
+        if !flags.ack() {
             return Verdict::Ignore;
         }
-        if self.is_old_by_timestamp(segment.options.timestamps) {
-            return Verdict::Ack; // RFC 7323 §5.3 R1
-        }
-        if flags.syn() {
-            return Verdict::Ack; // RFC 5961 §4.2
+        match (self.ts_recent(), segment.options.timestamps) {
+            (Some(_), None) if !config.tolerate_missing_timestamps => {
+                return Verdict::MissingTimestamp;
+            }
+            (Some(recent), Some(ts)) if (ts.value.wrapping_sub(recent) as i32) < 0 => {
+                return Verdict::Ack;
+            }
+            _ => {}
         }
         if flags.fin() && segment.end() == self.rcv_nxt {
             return Verdict::AckFin;
         }
-        if in_window(segment.seq, segment.seq_len(), self.rcv_nxt, self.receive_window()) {
-            return Verdict::AckAndRestart;
+        let octets = segment.seq_len();
+        let acceptable = in_window(segment.seq, octets, self.rcv_nxt, self.receive_window());
+        let valid_ack = (0..=WIDEST_WINDOW).contains(&segment.ack.steps_to(self.snd_nxt));
+        match acceptable && valid_ack {
+            false => Verdict::Ack,
+            true if octets == 0 => Verdict::Ignore,
+            true => Verdict::AckAndRestart,
         }
-        Verdict::Ack // RFC 9293 §3.10.7.4, first check: not acceptable, hence acknowledged
     }
 
     /// May an ACK go out that is not for a repeated FIN? At most `limit` in a second, and no more than
@@ -283,13 +309,6 @@ impl<A: Addresses> TimeWait<A> {
             (_, _) => by_sequence,
         }
     }
-
-    fn is_old_by_timestamp(&self, timestamps: Option<Timestamps>) -> bool {
-        match (self.ts_recent(), timestamps) {
-            (Some(recent), Some(ts)) => (ts.value.wrapping_sub(recent) as i32) < 0,
-            _ => false,
-        }
-    }
 }
 
 /// The unit of time in which `now` lies.
@@ -301,7 +320,7 @@ fn unit_of(now: Instant) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::options::Options;
+    use crate::wire::options::{Options, Timestamps};
     use crate::wire::tcp::Flags;
 
     fn entry(timestamps: bool) -> TimeWait<PairV4> {
@@ -349,6 +368,9 @@ mod tests {
             ("old data", Flags::ACK, 8_000, b"x", Verdict::Ack),
             ("data beyond the window", Flags::ACK, 20_000, b"x", Verdict::Ack),
             ("bare ACK", Flags::ACK, 9_000, b"", Verdict::Ignore),
+            ("keep-alive", Flags::ACK, 8_999, b"", Verdict::Ack),
+            ("FIN without ACK", Flags::FIN, 8_999, b"", Verdict::Ignore),
+            ("text without ACK", Flags::PSH, 9_000, b"x", Verdict::Ignore),
             ("RST", Flags::RST, 9_000, b"", Verdict::IgnoreReset),
             ("newer SYN", Flags::SYN, 9_000, b"", Verdict::Reopen(ReopenBy::Sequence)),
             ("SYN below the last octet", Flags::SYN, 8_999, b"", Verdict::Ack),
@@ -383,6 +405,7 @@ mod tests {
         let reset = |seq| segment(Flags::RST, seq, b"", None);
         assert_eq!(entry(false).judge(&reset(9_000), &literal), Verdict::Kill);
         assert_eq!(entry(false).judge(&reset(9_001), &literal), Verdict::IgnoreReset);
+        assert_eq!(entry(false).judge(&reset(8_999), &literal), Verdict::IgnoreReset);
     }
 
     #[test]

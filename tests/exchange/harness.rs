@@ -372,6 +372,11 @@ impl Exchange {
         sent.iter().filter(|sent| self.parse(&sent.frame).is_some()).count()
     }
 
+    /// What acknowledges our SYN, as it is on the wire.
+    pub fn cookie_number(&self) -> Option<u32> {
+        self.iss.map(|iss| (iss + 1).value())
+    }
+
     pub fn now(&self) -> Instant {
         self.now
     }

@@ -515,6 +515,12 @@ fn a_cookie_reopens_time_wait() {
         let stamp = answer.options.unwrap().timestamps.unwrap().value;
         tcp.receives(ack().seq(301).ack(101).echo(5_002, stamp)); // not later than the last one
         tcp.receives(ack().seq(302).ack(101).echo(6_001, stamp)); // no cookie
+        let answers = tcp.sent_segments();
+        assert!(answers.iter().all(|answer| answer.flags == Flags::ACK && answer.ack == 302));
+        // without an ACK bit there is no cookie, whatever the field says
+        let unset = segment::Seg { payload: b"new".to_vec(), ..segment::seg(Flags::PSH) };
+        let Some(cookie) = tcp.cookie_number() else { panic!("a SYN-ACK was sent") };
+        tcp.receives(unset.seq(301).ack(cookie).echo(6_001, stamp));
         tcp.only_time_wait(1);
         tcp.receives(data("new").seq(301).ack(101).echo(6_001, stamp));
         assert_eq!(tcp.engine.time_wait(), 0);
