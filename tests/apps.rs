@@ -1,5 +1,8 @@
 //! Applications on engines over a simulated link, good and bad, with a virtual clock.
 
+#[path = "apps/ends.rs"]
+mod ends;
+
 use core::time::Duration;
 use lastack::app::Tally;
 use lastack::app::chargen::{self, Chargen};
@@ -8,7 +11,7 @@ use lastack::app::echo::Echo;
 use lastack::app::http::{Http, body_octet};
 use lastack::app::workload::{
     Arrival, CloseBy, Control, Crr, Direction, Load, LoadConfig, Responder, Rr, Shape, Stream,
-    Workload, http,
+    Trouble, Workload, http,
 };
 use lastack::engine::{
     App, Config, ConnectOptions, Engine, Io, ListenOptions, Metrics, Runner, Stack,
@@ -408,7 +411,7 @@ fn a_server_that_is_not_there_is_a_failure_of_every_connection() {
     assert!(tally.failed.get() > 16);
     assert_eq!(tally.established.get(), 0);
     let trouble = bench.client.engine().app().load().trouble();
-    assert_eq!(trouble, Some(lastack::engine::Error::Refused));
+    assert_eq!(trouble, Some(Trouble::Connection(lastack::engine::Error::Refused)));
 }
 
 /// Sends a script, reads what comes back, closes when it has enough or the server closes.

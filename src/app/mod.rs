@@ -12,6 +12,8 @@
 //! threads may read of it are the counters of [`Tally`].
 
 pub mod chargen;
+mod chunked;
+pub mod deadlines;
 pub mod discard;
 pub mod echo;
 pub mod http;

@@ -26,6 +26,13 @@ pub struct Tally {
     pub requests: Counter,
     /// Those of them whose answer says that something is wrong (an HTTP status of 400 or above).
     pub refused: Counter,
+    /// Requests that were never answered: their connection failed, or the run was over.
+    pub unanswered: Counter,
+    /// Requests that were given up because the answer took longer than allowed.
+    pub timed_out: Counter,
+    /// Connections among those that ended in an orderly way that the peer closed though it had not been
+    /// asked to.
+    pub closed_by_peer: Counter,
     /// Payload octets handed to TCP.
     pub bytes_sent: Counter,
     /// Payload octets taken from TCP.

@@ -5,7 +5,7 @@
 
 use super::units;
 use crate::engine::Metrics;
-use crate::measure::report::{BEHIND, Judged, KINDS, Report, is_time};
+use crate::measure::report::{BEHIND, Judged, KINDS, Report, UNANSWERED, is_time};
 use crate::port::PortStats;
 use crate::tcp::Counters;
 use core::fmt;
@@ -87,7 +87,7 @@ impl Criterion {
 
     /// Is it about times that are recorded?
     pub fn needs_times(&self) -> bool {
-        KINDS.contains(&self.first_key()) || self.first_key() == BEHIND
+        KINDS.contains(&self.first_key()) || [BEHIND, UNANSWERED].contains(&self.first_key())
     }
 
     /// The first word of the figure's path.

@@ -73,6 +73,10 @@ pub struct LoadArgs {
     /// the server does not answer any more
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::time)]
     pub drain: Duration,
+    /// Give a request up whose answer takes longer, and its connection with it (crr, rr, http); crr counts
+    /// from the SYN [default: wait to the end]
+    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    pub request_timeout: Option<Duration>,
     /// Record how long things take; off = only counts and rates [default: on]
     #[arg(long, value_enum)]
     pub record: Option<Switch>,
@@ -207,6 +211,14 @@ impl LoadArgs {
             return Err(wrong(format!(
                 "--rate {rate}: stream sends what gets through; leave it out, or use another workload"
             )));
+        }
+        if held && self.request_timeout.is_some() {
+            return Err(wrong(format!(
+                "--request-timeout: {name} makes no requests; use crr, rr or http"
+            )));
+        }
+        if self.request_timeout == Some(Duration::ZERO) {
+            return Err(wrong("--request-timeout 0s: a time above zero is expected"));
         }
         if !held && self.hold.is_some() {
             return Err(wrong(format!(

@@ -132,6 +132,11 @@ fn other_mistakes() {
         ("client --direction send", "--direction is for --workload stream, not for crr"),
         ("client --workload rr --path /", "--path is for --workload http, not for rr"),
         ("client --hold 1s", "--hold is for --workload connect and stream, not for crr"),
+        (
+            "client --workload stream --request-timeout 1s",
+            "--request-timeout: stream makes no requests; use crr, rr or http",
+        ),
+        ("client --request-timeout 0s", "--request-timeout 0s: a time above zero is expected"),
         ("client --record off --hgrm x", "--hgrm: with --record off there are no times to write"),
         ("client --record off --hlog x", "--hlog: with --record off there are no times to write"),
         (

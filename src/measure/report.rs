@@ -27,10 +27,13 @@ pub const KINDS: [&str; 4] = ["latency", "service", "connect", "close"];
 /// What a result calls the times that the client itself came late.
 pub const BEHIND: &str = "behind";
 
+/// What a result calls the times that requests waited which were never answered.
+pub const UNANSWERED: &str = "unanswered";
+
 /// Is the figure at this path, such as `latency.p99`, a time in nanoseconds?
 pub fn is_time(path: &str) -> bool {
     path.split_once('.').is_some_and(|(kind, figure)| {
-        (KINDS.contains(&kind) || kind == BEHIND) && figure != "count"
+        (KINDS.contains(&kind) || [BEHIND, UNANSWERED].contains(&kind)) && figure != "count"
     })
 }
 
@@ -75,11 +78,15 @@ pub struct Report {
     /// the loop is open. What is late by this is no fault of the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind: Option<Summary>,
+    /// How long requests waited that were not answered: to the end of the run, or until they were given up.
+    /// In an open loop `latency` counts them with that, which bounds its percentiles from below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<Summary>,
     /// What measuring cost; `None` of a server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overhead: Option<Overhead>,
     /// Connections that failed, those reset though nobody was asked to reset any, and requests that were
-    /// answered with an error.
+    /// answered with an error, given up or never answered.
     #[serde(default)]
     pub errors: u64,
     /// Why the run failed, if it did.
@@ -88,6 +95,9 @@ pub struct Report {
     /// How many seconds the server had owed an answer when the run ended; `None` if it had answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_answer_s: Option<f64>,
+    /// Why connections failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<FailureRow>,
     /// What was expected of the result.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expect: Vec<Judged>,
@@ -126,10 +136,12 @@ impl Report {
             connect: Some(Summary::default()),
             close: Some(Summary::default()),
             behind: Some(Summary::default()),
+            unanswered: Some(Summary::default()),
             overhead: Some(Overhead::default()),
             errors: 0,
             error: None,
             no_answer_s: None,
+            failures: Vec::new(),
             expect: Vec::new(),
             intervals: Vec::new(),
             side: Some(Side::default()),
@@ -140,8 +152,8 @@ impl Report {
 }
 
 impl Report {
-    /// Its times by [kind](KINDS), and what the client came late itself.
-    pub fn times(&self) -> [(&'static str, Option<Summary>); 5] {
+    /// Its times by [kind](KINDS), what the client came late itself, and how long requests waited in vain.
+    pub fn times(&self) -> [(&'static str, Option<Summary>); 6] {
         let [latency, service, connect, close] = KINDS;
         [
             (latency, self.latency),
@@ -149,6 +161,7 @@ impl Report {
             (connect, self.connect),
             (close, self.close),
             (BEHIND, self.behind),
+            (UNANSWERED, self.unanswered),
         ]
     }
 
@@ -164,12 +177,26 @@ impl Report {
         self.connections.closed += connections.closed;
         self.connections.failed += connections.failed;
         self.connections.reset += connections.reset;
+        self.connections.closed_by_peer += connections.closed_by_peer;
         self.connections.per_s += connections.per_s;
         self.connections.peak += connections.peak;
         self.requests.completed += requests.completed;
         self.requests.per_s += requests.per_s;
         self.requests.not_started += requests.not_started;
         self.requests.refused += requests.refused;
+        self.requests.unanswered += requests.unanswered;
+        self.requests.timed_out += requests.timed_out;
+        for FailureRow { kind, count, example } in &other.failures {
+            let alike = |row: &&mut FailureRow| row.kind == *kind && row.example == *example;
+            match self.failures.iter_mut().find(alike) {
+                Some(row) => row.count += count,
+                None => self.failures.push(FailureRow {
+                    kind: kind.clone(),
+                    count: *count,
+                    example: example.clone(),
+                }),
+            }
+        }
         self.bytes.sent += bytes.sent;
         self.bytes.received += bytes.received;
         self.bytes.sent_per_s += bytes.sent_per_s;
@@ -205,6 +232,17 @@ pub struct NoReport {
     pub command: String,
     /// Why there is no more.
     pub error: RunError,
+}
+
+/// Connections that failed for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureRow {
+    /// The reason, in a word for scripts: `refused`, `no_valid_response`, `cut_short`, ...
+    pub kind: String,
+    /// How many.
+    pub count: u64,
+    /// The first of them in words.
+    pub example: String,
 }
 
 /// A criterion, and what came of it.
@@ -243,6 +281,9 @@ pub struct Connections {
     pub failed: u64,
     /// Ended by a RST, from either side.
     pub reset: u64,
+    /// Among those that were closed: the peer did so, unasked.
+    #[serde(default)]
+    pub closed_by_peer: u64,
     /// Established in a second of the measured window.
     pub per_s: f64,
     /// Most at one time.
@@ -262,6 +303,12 @@ pub struct Requests {
     /// Answered, but with an error (an HTTP status of 400 or above).
     #[serde(default)]
     pub refused: u64,
+    /// Never answered: their connection failed, or the run was over.
+    #[serde(default)]
+    pub unanswered: u64,
+    /// Given up since the answer took longer than `--request-timeout` allows.
+    #[serde(default)]
+    pub timed_out: u64,
 }
 
 /// Payload octets.

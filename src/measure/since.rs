@@ -23,13 +23,14 @@ impl LoopbackSide {
 
 impl Connections {
     fn since(self, before: &Connections) -> Self {
-        let Connections { opened, established, closed, failed, reset, per_s: _, peak: _ } = before;
+        let Connections { opened, established, closed, failed, reset, closed_by_peer, .. } = before;
         Connections {
             opened: self.opened.saturating_sub(*opened),
             established: self.established.saturating_sub(*established),
             closed: self.closed.saturating_sub(*closed),
             failed: self.failed.saturating_sub(*failed),
             reset: self.reset.saturating_sub(*reset),
+            closed_by_peer: self.closed_by_peer.saturating_sub(*closed_by_peer),
             ..self
         }
     }
@@ -37,10 +38,12 @@ impl Connections {
 
 impl Requests {
     fn since(self, before: &Requests) -> Self {
-        let Requests { completed, per_s: _, not_started: _, refused } = before;
+        let Requests { completed, refused, unanswered, timed_out, .. } = before;
         Requests {
             completed: self.completed.saturating_sub(*completed),
             refused: self.refused.saturating_sub(*refused),
+            unanswered: self.unanswered.saturating_sub(*unanswered),
+            timed_out: self.timed_out.saturating_sub(*timed_out),
             ..self
         }
     }
@@ -130,10 +133,17 @@ mod tests {
             connections: Connections {
                 opened: 10 * n,
                 closed: 9 * n,
+                closed_by_peer: 8 * n,
                 peak: n,
                 ..Default::default()
             },
-            requests: Requests { completed: 100 * n, refused: n, ..Requests::default() },
+            requests: Requests {
+                completed: 100 * n,
+                refused: n,
+                unanswered: 2 * n,
+                timed_out: 3 * n,
+                ..Requests::default()
+            },
             bytes: Bytes { sent: 7 * n, received: 8 * n, ..Bytes::default() },
             side: Side {
                 packets: Packets { rx: 5 * n, tx: 6 * n, ..Packets::default() },
@@ -146,6 +156,8 @@ mod tests {
         let LoopbackSide { connections, requests, bytes, side } = side(5).since(&side(2));
         assert_eq!((connections.opened, connections.closed, connections.peak), (30, 27, 5));
         assert_eq!((requests.completed, requests.refused), (300, 3));
+        assert_eq!((requests.unanswered, requests.timed_out), (6, 9));
+        assert_eq!(connections.closed_by_peer, 24);
         assert_eq!((bytes.sent, bytes.received), (21, 24));
         assert_eq!((side.packets.rx, side.packets.tx), (15, 18));
         assert_eq!((side.time_wait.entered, side.time_wait.current), (9, 5));

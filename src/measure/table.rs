@@ -4,8 +4,8 @@ use super::histogram::{Summary, human_ns};
 use super::interval::Interval;
 use super::rate::{Totals, human, per_second};
 use super::report::{
-    Bytes, Connections, Cycles, Judged, LoopbackSide, Pacing, Packets, Report, Requests, Side, Syn,
-    TimeLeft, TimeWait, is_time,
+    Bytes, Connections, Cycles, FailureRow, Judged, LoopbackSide, Pacing, Packets, Report,
+    Requests, Side, Syn, TimeLeft, TimeWait, is_time,
 };
 use crate::tcp::TimeWaitPolicy;
 use core::fmt::Write;
@@ -39,6 +39,9 @@ pub fn table(report: &Report) -> String {
     row(&mut out, "connections", &connections(&report.connections));
     if !is_held(report) {
         row(&mut out, "requests", &requests(report));
+    }
+    for FailureRow { count, example, .. } in &report.failures {
+        row(&mut out, "failures", &format!("{count}  {example}"));
     }
     match (&report.side, &report.client, &report.server) {
         (Some(side), ..) => {
@@ -169,18 +172,30 @@ pub fn times(of: &[(&str, Summary)]) -> String {
 }
 
 fn connections(of: &Connections) -> String {
-    let Connections { opened, established, closed, failed, reset, per_s, peak } = of;
+    let Connections { opened, established, closed, failed, reset, closed_by_peer, per_s, peak } =
+        of;
+    let by_peer = match closed_by_peer {
+        0 => String::new(),
+        count => format!(" ({count} by the peer)"),
+    };
     format!(
-        "{} /s  opened {opened}  established {established}  closed {closed}  failed {failed}  reset {reset}  peak {peak}",
+        "{} /s  opened {opened}  established {established}  closed {closed}{by_peer}  failed {failed}  reset {reset}  peak {peak}",
         human(*per_s)
     )
 }
 
 fn requests(report: &Report) -> String {
-    let Requests { completed, per_s, not_started, refused } = &report.requests;
+    let Requests { completed, per_s, not_started, refused, unanswered, timed_out } =
+        &report.requests;
     let mut text = format!("{} /s  completed {completed}", human(*per_s));
     if *refused > 0 {
         let _ = write!(text, "  ANSWERED WITH AN ERROR {refused}");
+    }
+    if *unanswered > 0 {
+        let _ = write!(text, "  UNANSWERED {unanswered}");
+    }
+    if *timed_out > 0 {
+        let _ = write!(text, "  TIMED OUT {timed_out}");
     }
     if *not_started > 0 {
         let _ = write!(text, "  NOT STARTED {not_started}: {}", why_not_started(report));
@@ -313,10 +328,24 @@ mod tests {
             connections: Connections {
                 opened: 12,
                 established: 12,
+                closed: 7,
+                closed_by_peer: 6,
                 per_s: 2.5,
                 ..Connections::default()
             },
-            requests: Requests { completed: 10, per_s: 2.0, not_started: 3, refused: 0 },
+            requests: Requests {
+                completed: 10,
+                per_s: 2.0,
+                not_started: 3,
+                unanswered: 4,
+                timed_out: 5,
+                ..Requests::default()
+            },
+            failures: vec![FailureRow {
+                kind: "no_answer".to_owned(),
+                count: 5,
+                example: "no answer for 12 s".to_owned(),
+            }],
             latency: None,
             service: Some(summary),
             close: None,
@@ -341,6 +370,9 @@ mod tests {
         assert!(text.contains("closed loop"));
         assert!(!text.lines().any(|line| line.starts_with("connect ")), "nothing was recorded");
         assert!(text.contains("checksum 1") && !text.contains("vlan"));
+        assert!(text.contains("UNANSWERED 4  TIMED OUT 5  NOT STARTED 3"));
+        assert!(text.contains("\nfailures    5  no answer for 12 s\n"), "{text}");
+        assert!(text.contains("closed 7 (6 by the peer)  failed"), "{text}");
         let why = |text: &str| {
             let (_, why) = text.split_once("NOT STARTED 3: ").expect("it is told");
             why.lines().next().unwrap_or_default().to_owned()

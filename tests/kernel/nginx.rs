@@ -10,7 +10,7 @@ use std::path::Path;
 /// Octets of the file that is asked for.
 const SIZE: u64 = 10_000;
 /// Requests after which nginx closes a connection.
-const KEPT: u64 = 50;
+const KEPT: u64 = 100;
 
 /// Starts nginx in the namespace, with files of its own. `None`, and a line, if there is none.
 fn start(namespace: &Namespace) -> Option<Running> {
@@ -82,6 +82,13 @@ fn nginx_answers_every_request() {
         assert!((rounds..=rounds + 16).contains(&closed), "{closed} of {}", requests(&kept));
         assert_eq!(count(&kept, "/service/count"), requests(&kept));
     }
+
+    // nginx closes after so many, with more on their way to it: they are asked for again
+    let deep = load(&["--path", "/file.txt", "--pipeline", "4"]);
+    assert_eq!(count(&deep, "/errors"), 0, "{deep}");
+    assert_eq!(count(&deep, "/requests/unanswered"), 0);
+    assert!(count(&deep, "/connections/closed_by_peer") >= 2, "{deep}");
+    assert_eq!(count(&deep, "/service/count"), requests(&deep));
 
     let piped =
         load(&["--path", "/file.txt", "--requests-per-connection", "10", "--pipeline", "5"]);

@@ -91,6 +91,9 @@ pub struct Measured {
     /// Intended start, or when a connection was free for it, to the start: what the client itself came
     /// late; open loop only.
     pub behind: Histogram,
+    /// Intended start to the end of the waiting, of requests that were not answered. In an open loop these
+    /// are in `latency` too, which would have been no less.
+    pub unanswered: Histogram,
 }
 
 impl Measured {
@@ -112,27 +115,31 @@ impl Measured {
 
     /// Forgets all that was recorded.
     pub fn clear(&mut self) {
-        let Measured { latency, service, connect, close, behind } = self;
-        [latency, service, connect, close, behind].into_iter().for_each(Histogram::clear);
+        let Measured { latency, service, connect, close, behind, unanswered } = self;
+        [latency, service, connect, close, behind, unanswered]
+            .into_iter()
+            .for_each(Histogram::clear);
     }
 
     /// Takes away what was recorded `before`, which is a part of it.
     pub fn subtract(&mut self, before: &Measured) {
-        let Measured { latency, service, connect, close, behind } = before;
+        let Measured { latency, service, connect, close, behind, unanswered } = before;
         self.latency.subtract(latency);
         self.service.subtract(service);
         self.connect.subtract(connect);
         self.close.subtract(close);
         self.behind.subtract(behind);
+        self.unanswered.subtract(unanswered);
     }
 
     /// Adds what another client recorded.
     pub fn merge(&mut self, other: &Measured) {
-        let Measured { latency, service, connect, close, behind } = other;
+        let Measured { latency, service, connect, close, behind, unanswered } = other;
         self.latency.merge(latency);
         self.service.merge(service);
         self.connect.merge(connect);
         self.close.merge(close);
         self.behind.merge(behind);
+        self.unanswered.merge(unanswered);
     }
 }

@@ -13,6 +13,15 @@ pub struct Answer {
     pub last: bool,
 }
 
+/// How far a response is that has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// So many octets of its head have come.
+    Head(u64),
+    /// So many octets of its content have come, of as many as were announced.
+    Body(u64, Option<u64>),
+}
+
 /// How requests are written and responses recognised. Responses come in the order of the requests.
 pub trait Dialogue {
     /// What a connection keeps of a response that has arrived in part.
@@ -30,19 +39,31 @@ pub trait Dialogue {
     fn send(&self, unsent: u64, last: bool, write: impl FnMut(&[u8]) -> usize) -> u64;
 
     /// Takes octets of responses to the `under_way` requests and hands out each answer that they
-    /// complete. `false` says that they are none, or that there were more than requests.
+    /// complete. What comes after an answer that is the last is left alone.
+    ///
+    /// # Errors
+    /// What is wrong with them, or that there were more than requests.
     fn read(
         &self,
         reading: &mut Self::Reading,
         data: &[u8],
         under_way: u16,
         answered: impl FnMut(Answer),
-    ) -> bool;
+    ) -> Result<(), &'static str>;
 
     /// The server has closed its direction: does that complete a response?
     fn ended(&self, reading: &mut Self::Reading) -> Option<Answer> {
         let _ = reading;
         None
+    }
+
+    /// How far the response is that arrives; `None` if nothing of it has come.
+    fn progress(&self, reading: &Self::Reading) -> Option<Progress>;
+
+    /// May a request be sent again whose connection ended before the answer, though the server may have
+    /// carried it out? Only if it is idempotent (RFC 9112 §9.3.1).
+    fn may_repeat(&self) -> bool {
+        false
     }
 }
 
@@ -84,11 +105,11 @@ impl Dialogue for Fixed {
         data: &[u8],
         mut under_way: u16,
         mut answered: impl FnMut(Answer),
-    ) -> bool {
+    ) -> Result<(), &'static str> {
         let mut octets = data.len();
         while octets > 0 {
             if under_way == 0 {
-                return false;
+                return Err("octets that were not asked for");
             }
             let part = octets.min((self.response_size - *got) as usize);
             octets -= part;
@@ -99,6 +120,10 @@ impl Dialogue for Fixed {
                 answered(Answer { good: true, last: false });
             }
         }
-        true
+        Ok(())
+    }
+
+    fn progress(&self, got: &u32) -> Option<Progress> {
+        (*got > 0).then(|| Progress::Body(u64::from(*got), Some(self.response_size.into())))
     }
 }

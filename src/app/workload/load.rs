@@ -1,113 +1,36 @@
 //! What the workloads share: when to begin, what to record, how to end.
 
+mod config;
+
 use super::control::{Control, Measured};
-use super::http;
-use super::schedule::{Arrival, Schedule};
-use super::stream::Direction;
+use super::rest::{self, Rest};
+use super::schedule::Schedule;
+use super::trouble::{Failures, Trouble};
 use crate::app::tally::{Ending, Tally};
 use crate::engine::{ConnId, ConnectOptions, Error, Stack};
-use crate::net::range::HostRange;
 use crate::tcp::CloseReason;
 use crate::time::Instant;
+pub use config::{CloseBy, LoadConfig, Shape};
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// How long what is under way may go on after the stop if nothing is said: enough for a few retransmission time-outs
 /// that began at 1 s (RFC 6298 §2.1) or were set to 3 s by a lost SYN (§5.7).
 pub const DRAIN: Duration = Duration::from_secs(10);
-/// How long no connection is tried after one could not even be begun.
-const RETRY: Duration = Duration::from_millis(1);
+/// How long a server that was asked to close has for it, before we do (RFC 9112 §9.6): enough for its FIN
+/// to be lost once.
+pub const CLOSE_GRACE: Duration = Duration::from_millis(250);
+/// Intended starts of lost requests are kept as multiples of 2^23 ns, about 8 ms.
+const LOST_SHIFT: u32 = 23;
 
 /// A loop that comes round later than this has been away: the system gave its processor to others, or a
 /// turn took too long.
 const ABSENCE_NS: u64 = 50_000;
 /// Absences that are remembered for what waits.
 const ABSENCES: usize = 64;
-
-/// Who closes a connection first, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseBy {
-    /// The client, by FIN: TIME-WAIT is the client's.
-    Client,
-    /// The server, by FIN: TIME-WAIT is the server's.
-    Server,
-    /// The client, by RST: no TIME-WAIT.
-    Reset,
-}
-
-/// Sizes that client and server have to agree on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Octets of a request, at least 1.
-    pub request_size: u32,
-    /// Octets of a response, at least 1.
-    pub response_size: u32,
-}
-
-/// What a workload shall do.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LoadConfig {
-    /// The server.
-    pub remote: SocketAddr,
-    /// The addresses that connections come from by turns; `None` = the one that the stack chooses.
-    pub sources: Option<HostRange>,
-    /// Connections at a time, at least 1.
-    pub connections: u32,
-    /// Requests under way on each connection, at least 1.
-    pub pipeline: u16,
-    /// Arrivals in a second and their spacing for an open loop; `None` = closed loop.
-    pub pace: Option<(f64, Arrival)>,
-    /// Sizes.
-    pub shape: Shape,
-    /// What the workload `http` asks for.
-    pub http: Option<http::Request>,
-    /// Which way octets go in the workload [`Stream`](super::Stream).
-    pub direction: Direction,
-    /// Requests before a connection is closed; `None` = it stays.
-    pub requests_per_connection: Option<u32>,
-    /// Who closes it then.
-    pub close: CloseBy,
-    /// What begins within this time from the start is not recorded.
-    pub warmup: Duration,
-    /// How long the rate (open loop) or the number of connections (closed loop) grows from nothing.
-    pub ramp: Duration,
-    /// How long the workload [`Stream`](super::Stream) holds a connection; `None` = to the end.
-    pub hold: Option<Duration>,
-    /// How long what is under way may go on after the stop.
-    pub drain: Duration,
-    /// Are times recorded?
-    pub record: bool,
-    /// Seed of the schedule.
-    pub seed: u64,
-}
-
-impl LoadConfig {
-    /// A closed loop of one connection to `remote` at a time, that never ends by itself and carries one
-    /// octet each way; all of it is recorded.
-    pub const fn new(remote: SocketAddr) -> Self {
-        LoadConfig {
-            remote,
-            sources: None,
-            connections: 1,
-            pipeline: 1,
-            pace: None,
-            shape: Shape { request_size: 1, response_size: 1 },
-            http: None,
-            direction: Direction::Idle,
-            requests_per_connection: None,
-            close: CloseBy::Client,
-            warmup: Duration::ZERO,
-            ramp: Duration::ZERO,
-            hold: None,
-            drain: DRAIN,
-            record: true,
-            seed: 0,
-        }
-    }
-}
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,9 +65,17 @@ pub struct Load {
     started: bool,
     drain_until: Option<Instant>,
     retry_at: Instant,
+    /// How often in a row no connection could be begun.
+    refusals: u8,
+    rest: Rest,
     next_source: u32,
     not_started: u64,
-    trouble: Option<Error>,
+    /// Requests that wait to be sent again.
+    waiting: usize,
+    /// Intended starts of requests that are lost, in steps of 2^[`LOST_SHIFT`] ns, and how many of each.
+    lost: BTreeMap<u64, u64>,
+    trouble: Option<Trouble>,
+    failures: Failures,
 }
 
 impl Load {
@@ -164,9 +95,14 @@ impl Load {
             started: false,
             drain_until: None,
             retry_at: Instant::ZERO,
+            refusals: 0,
+            rest: Rest::default(),
             next_source: 0,
             not_started: 0,
+            waiting: 0,
+            lost: BTreeMap::new(),
             trouble: None,
+            failures: Failures::default(),
         }
     }
 
@@ -183,9 +119,13 @@ impl Load {
         if self.control.wanted.load(Ordering::Acquire) {
             self.attend(now);
         }
+        if self.rest.len() > 0 {
+            self.rest.wake(now);
+        }
         if let Some(until) = self.drain_until {
-            let over = self.tally.open_now.get() == 0;
+            let over = self.tally.open_now.get() == 0 && self.waiting == 0;
             if over {
+                self.settle(now);
                 self.control.finished.store(true, Ordering::Release);
             }
             let late = now >= until || self.control.given_up.load(Ordering::Relaxed);
@@ -239,8 +179,12 @@ impl Load {
         self.started = false;
         self.drain_until = None;
         self.retry_at = Instant::ZERO;
+        self.refusals = 0;
+        self.rest.clear();
         self.not_started = 0;
+        self.lost.clear();
         self.trouble = None;
+        self.failures.clear();
     }
 
     #[cold]
@@ -275,7 +219,13 @@ impl Load {
     /// May a connection be begun now, as far as numbers and earlier failures go?
     #[inline]
     pub fn may_connect(&self, now: Instant) -> bool {
-        self.tally.open_now.get() < self.connections_at(now) && self.retry_at <= now
+        self.places_taken() < self.connections_at(now) && self.retry_at <= now
+    }
+
+    /// Connections that there are, and places that rest after a failure.
+    #[inline]
+    fn places_taken(&self) -> u64 {
+        self.tally.open_now.get() + self.rest.len()
     }
 
     /// How many connections there may be: in a closed loop they grow with the ramp.
@@ -296,7 +246,7 @@ impl Load {
         if self.schedule.is_some() || ramp == 0 {
             return Instant::ZERO;
         }
-        let wanted = u128::from(self.tally.open_now.get() + 1).min(all);
+        let wanted = u128::from(self.places_taken() + 1).min(all);
         let left = ramp - (ramp * wanted).div_ceil(all);
         Instant::from_nanos(self.ramp_ends.nanos().saturating_sub(left as u64))
     }
@@ -347,7 +297,7 @@ impl Load {
     /// Nothing can be begun now: if there are as many connections as there may be, for want of one.
     #[inline]
     pub fn refused(&mut self, now: Instant) {
-        if self.tally.open_now.get() >= self.connections_at(now) {
+        if self.places_taken() >= self.connections_at(now) {
             self.blocked(now);
         }
     }
@@ -360,17 +310,29 @@ impl Load {
         }
     }
 
-    /// Begins a connection to the server, with this value attached.
+    /// Begins a connection to the server, with this value attached. Its place comes with it: how often it
+    /// has failed in a row, for [`free_place`](Self::free_place) at the end.
     ///
     /// # Errors
     /// Those of [`Stack::connect`].
     #[inline]
-    pub fn connect(&mut self, stack: &mut Stack, user: u64) -> Result<ConnId, Error> {
+    pub fn connect(&mut self, stack: &mut Stack, user: u64) -> Result<(ConnId, u8), Error> {
         let local = self.config.sources.map(|sources| {
             self.next_source = self.next_source.wrapping_add(1);
             SocketAddr::new(sources.nth(self.next_source), 0)
         });
-        stack.connect(self.config.remote, ConnectOptions { local, user })
+        let conn = stack.connect(self.config.remote, ConnectOptions { local, user })?;
+        self.refusals = 0;
+        Ok((conn, self.rest.take()))
+    }
+
+    /// The place of a connection that has ended is free: at once if the connection was of use, else when
+    /// it has rested.
+    #[inline]
+    pub fn free_place(&mut self, failures: u8, was_of_use: bool, now: Instant) {
+        if !was_of_use {
+            self.rest.begin(failures, now);
+        }
     }
 
     /// When [`tick`](Self::tick) is wanted at the latest. `idle` says whether there is a connection
@@ -382,41 +344,113 @@ impl Load {
         if let Some(until) = self.drain_until {
             let finished = self.control.is_finished();
             let empty = self.tally.open_now.get() == 0;
-            return (!finished).then_some(if empty { Instant::ZERO } else { until });
+            let next = match empty {
+                true if self.waiting > 0 => self.next_connection().min(until),
+                true => Instant::ZERO,
+                false => until,
+            };
+            return (!finished).then_some(next);
         }
         match &self.schedule {
             _ if !idle => None,
-            None => Some(self.next_place().max(self.retry_at)),
-            Some(schedule) => Some(schedule.next().max(self.retry_at)),
+            None => Some(self.next_connection()),
+            Some(schedule) => Some(schedule.next().max(self.next_connection())),
         }
     }
 
-    /// A connection could not be begun: nothing was sent. Counted as failed, and none is tried for
-    /// a moment.
+    /// When a connection may be begun at the earliest, as far as numbers and earlier failures go.
+    pub fn next_connection(&self) -> Instant {
+        let all_rest = self.places_taken() >= u64::from(self.config.connections);
+        let rested = self.rest.first().filter(|_| all_rest).unwrap_or(Instant::ZERO);
+        self.next_place().max(self.retry_at).max(rested)
+    }
+
+    /// When the schedule has something due; a closed loop has none.
+    pub fn next_arrival(&self) -> Option<Instant> {
+        self.schedule.as_ref().map(Schedule::next)
+    }
+
+    /// A connection could not be begun: nothing was sent. Counted as failed, and none is tried for a
+    /// moment, which is longer each time.
     pub fn not_begun(&mut self, error: Error, now: Instant) {
         self.tally.opened();
         self.tally.ended(Ending::Failed);
-        self.trouble = Some(error);
-        self.retry_at = now + RETRY;
+        self.tell(Trouble::Connection(error));
+        self.retry_at = now + rest::pause(self.refusals);
+        self.refusals = self.refusals.saturating_add(1);
     }
 
-    /// A connection ended.
+    /// A connection ended. Why it failed is told here, or was [before](Self::tell) if it is `None`.
     #[inline]
-    pub fn ended(&mut self, ending: Ending, reason: CloseReason) {
+    pub fn ended(&mut self, ending: Ending, reason: Option<CloseReason>) {
         self.tally.ended(ending);
-        if ending == Ending::Failed {
-            self.trouble = Some(reason.into());
+        let untold = ending == Ending::Failed || reason == Some(CloseReason::Reset);
+        if let Some(reason) = reason.filter(|_| untold) {
+            self.tell(Trouble::Connection(reason.into()));
         }
+    }
+
+    /// Tells why a connection fails.
+    #[cold]
+    pub fn tell(&mut self, trouble: Trouble) {
+        self.trouble = Some(trouble);
+        self.failures.note(trouble);
     }
 
     /// A connection that was closed long ago, whose end never came, is given up.
     pub fn given_up(&mut self) {
-        self.ended(Ending::Failed, CloseReason::TimedOut);
+        self.ended(Ending::Failed, Some(CloseReason::TimedOut));
     }
 
     /// Why the latest of the connections that failed did so.
-    pub fn trouble(&self) -> Option<Error> {
+    pub fn trouble(&self) -> Option<Trouble> {
         self.trouble
+    }
+
+    /// Why connections failed.
+    pub fn failures(&self) -> &Failures {
+        &self.failures
+    }
+
+    /// So many requests wait to be sent again: the run is not over before they are.
+    #[inline]
+    pub fn wait_for(&mut self, waiting: usize) {
+        self.waiting = waiting;
+    }
+
+    /// A request will never be answered. How long it has waited is known when the run is over.
+    #[cold]
+    pub fn lost(&mut self, intended: Instant) {
+        self.tally.unanswered.bump();
+        if intended >= self.record_from {
+            // rounded up, so that it will not have waited longer than it has
+            *self.lost.entry((intended.nanos() >> LOST_SHIFT) + 1).or_default() += 1;
+        }
+    }
+
+    /// A request was given up because its answer took longer than allowed.
+    #[cold]
+    pub fn timed_out(&mut self, intended: Instant, now: Instant) {
+        self.tally.timed_out.bump();
+        if intended >= self.record_from {
+            self.waited(now.nanos_since(intended), 1);
+        }
+    }
+
+    /// Records how long requests have waited that were not answered. Their latency would have been no less.
+    fn waited(&mut self, nanos: u64, count: u64) {
+        self.measured.unanswered.record_ns_n(nanos, count);
+        if self.is_open_loop() {
+            self.measured.latency.record_ns_n(nanos, count);
+        }
+    }
+
+    /// The run is over: what is lost has waited until now.
+    #[cold]
+    fn settle(&mut self, now: Instant) {
+        for (step, count) in core::mem::take(&mut self.lost) {
+            self.waited(now.nanos().saturating_sub(step << LOST_SHIFT), count);
+        }
     }
 
     /// A connection that was begun at `began` is established.

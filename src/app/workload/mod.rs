@@ -22,17 +22,20 @@ pub mod dialogue;
 pub mod http;
 mod load;
 mod responder;
+mod rest;
 mod rr;
 mod schedule;
 mod stream;
+mod trouble;
 
 pub use control::{Control, Measured};
 pub use crr::Crr;
-pub use load::{CloseBy, DRAIN, Load, LoadConfig, Shape, Stage};
+pub use load::{CLOSE_GRACE, CloseBy, DRAIN, Load, LoadConfig, Shape, Stage};
 pub use responder::Responder;
 pub use rr::{Rr, Standing};
 pub use schedule::{Arrival, Schedule};
 pub use stream::{Direction, Stream};
+pub use trouble::{FailedAlike, Failures, Trouble};
 
 use crate::engine::App;
 

@@ -1,18 +1,22 @@
 //! Connections that are opened and held: idle, or with as many octets as get through, either way.
 
 use super::load::{CloseBy, Load, Stage};
-use super::{FILLER, Workload};
+use super::{FILLER, Workload, rest};
 use crate::app::per_connection::PerConnection;
 use crate::app::tally::Ending;
 use crate::engine::{App, ConnId, Io, Stack};
 use crate::tcp::CloseReason;
 use crate::time::Instant;
+use core::time::Duration;
 use std::collections::VecDeque;
 
 /// Connections that one poll begins, or closes at the end, at most.
 const CONNECTIONS_PER_POLL: usize = 64;
 /// Handshakes, and closings at the end, that are under way at a time: no more than rings have room for.
 const UNDER_WAY: u32 = 512;
+
+/// A connection that the server ends after so long was held for a while; before, the place rests.
+const WHILE: Duration = rest::MOST;
 
 /// Which way octets go, as the client sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +58,10 @@ enum Step {
 #[derive(Clone, Copy, Debug, Default)]
 struct Flow {
     step: Step,
+    /// How often the place of the connection had failed in a row.
+    failures: u8,
+    /// It brought octets, was held for a while, or was closed by us.
+    was_of_use: bool,
     conn: Option<ConnId>,
     at: Instant,
 }
@@ -61,7 +69,7 @@ struct Flow {
 impl Flow {
     /// Closes our direction, or all of it.
     fn close(&mut self, by: CloseBy, stack: &mut Stack, now: Instant) {
-        (self.step, self.at) = (Step::Closing, now);
+        (self.step, self.at, self.was_of_use) = (Step::Closing, now, true);
         if let Some(conn) = self.conn {
             let reset = by == CloseBy::Reset;
             let _ = if reset { stack.abort(conn) } else { stack.shutdown(conn) };
@@ -96,9 +104,10 @@ impl Stream {
                 return;
             }
             match self.load.connect(stack, 0) {
-                Ok(conn) => {
+                Ok((conn, failures)) => {
                     let flow = self.flows.start(conn);
-                    *flow = Flow { step: Step::Connecting, conn: Some(conn), at: now };
+                    (flow.step, flow.conn) = (Step::Connecting, Some(conn));
+                    (flow.at, flow.failures) = (now, failures);
                     self.under_way += 1;
                     self.load.tally.opened();
                 }
@@ -229,7 +238,8 @@ impl App for Stream {
         self.fill(io);
     }
 
-    fn on_data(&mut self, _: &mut Io<'_>, data: &[u8]) -> usize {
+    fn on_data(&mut self, io: &mut Io<'_>, data: &[u8]) -> usize {
+        self.flows.of(io.conn()).was_of_use = true;
         self.load.tally.bytes_received.add(data.len() as u64);
         data.len()
     }
@@ -241,8 +251,10 @@ impl App for Stream {
     fn on_peer_closed(&mut self, io: &mut Io<'_>) {
         let flow = self.flows.of(io.conn());
         if flow.step == Step::Open {
+            flow.was_of_use |= io.now().since(flow.at) >= WHILE;
             (flow.step, flow.at) = (Step::Closing, io.now());
             self.under_way += 1;
+            self.load.tally.closed_by_peer.bump();
         }
         io.close();
     }
@@ -251,6 +263,8 @@ impl App for Stream {
         let flow = self.flows.of(io.conn());
         let step = core::mem::take(&mut flow.step);
         self.under_way -= u32::from(matches!(step, Step::Connecting | Step::Closing));
+        let long = step == Step::Open && io.now().since(flow.at) >= WHILE;
+        let (was_of_use, failures) = (flow.was_of_use || long, flow.failures);
         let ending = match (step, Ending::of_established(reason)) {
             (Step::GivenUp, _) => return,
             (Step::Free | Step::Connecting, _) => Ending::Failed,
@@ -260,6 +274,7 @@ impl App for Stream {
             }
             (_, ending) => ending,
         };
-        self.load.ended(ending, reason);
+        self.load.ended(ending, Some(reason));
+        self.load.free_place(failures, was_of_use, io.now());
     }
 }

@@ -143,6 +143,7 @@ pub fn load_parts(
         ramp: load.ramp,
         hold: load.hold,
         drain: load.drain,
+        request_timeout: load.request_timeout,
         record: load.records(),
         seed: index,
     };

@@ -8,14 +8,16 @@ use super::screen::Screen;
 use super::session::Job;
 use super::side::Window;
 use super::verdict;
-use crate::app::workload::{CloseBy, Measured, Workload};
+use crate::app::workload::{self, CloseBy, Failures, Measured, Trouble, Workload};
 use crate::cli::Failure;
 use crate::cli::files::save;
 use crate::cli::load_args::LoadArgs;
 use crate::cli::profile::Profile;
 use crate::engine::Error;
 use crate::measure::histogram::human_ns;
-use crate::measure::report::{Connections, KINDS, LoopbackSide, Pacing, Report, RunError};
+use crate::measure::report::{
+    Connections, FailureRow, KINDS, LoopbackSide, Pacing, Report, Requests, RunError,
+};
 use crate::measure::{Interval, interval};
 
 /// A client that was busy for so much of its time was the bottleneck, or near it.
@@ -28,7 +30,8 @@ pub struct Results {
     measured: Measured,
     intervals: Vec<Interval>,
     not_started: u64,
-    trouble: Option<Error>,
+    trouble: Option<Trouble>,
+    failures: Failures,
     /// Was the log of histograms written?
     logged: Result<(), Failure>,
 }
@@ -37,13 +40,15 @@ impl Results {
     /// Collects it: what `readings` had taken before, and what the engines still have.
     pub fn of<W: Workload>(runners: &[OnPort<W>], readings: Readings) -> Self {
         let (mut left, mut not_started, mut trouble) = (Measured::default(), 0, None);
+        let mut failures = Failures::default();
         for load in runners.iter().map(|runner| runner.engine().app().load()) {
             left.merge(load.measured());
             not_started += load.not_started();
             trouble = trouble.or(load.trouble());
+            failures.merge(load.failures());
         }
         let (measured, intervals, logged) = readings.finish(&left);
-        Results { measured, intervals, not_started, trouble, logged }
+        Results { measured, intervals, not_started, trouble, failures, logged }
     }
 
     /// The result of a run of clients. `sides` are those that there are, the client's first.
@@ -55,11 +60,12 @@ impl Results {
         window: &Window,
         sides: Vec<LoopbackSide>,
     ) -> Report {
-        let Measured { latency, service, connect, close, behind } = &self.measured;
+        let Measured { latency, service, connect, close, behind, unanswered } = &self.measured;
         let open = load.rate.is_some();
         let mut report = of_sides(job, profile, window, sides);
         report.requests.not_started = self.not_started;
         let Connections { failed, reset, .. } = report.connections;
+        let Requests { refused, unanswered: unanswered_requests, timed_out, .. } = report.requests;
         let asked_for = if load.close() == CloseBy::Reset { reset } else { 0 };
         Report {
             pacing: if open { Pacing::Open } else { Pacing::Closed },
@@ -68,8 +74,10 @@ impl Results {
             connect: Some(connect.summary()),
             close: Some(close.summary()),
             behind: open.then(|| behind.summary()),
+            unanswered: Some(unanswered.summary()),
             intervals: self.intervals.clone(),
-            errors: failed + reset - asked_for + report.requests.refused,
+            errors: failed + reset - asked_for + refused + unanswered_requests + timed_out,
+            failures: self.failures.rows().iter().map(failure_row).collect(),
             ..report
         }
     }
@@ -111,7 +119,9 @@ impl Results {
             _ if failed_at_all => ended,
             Some(error) => {
                 let hint = match (error, load.client_addresses) {
-                    (Error::AddressNotAvailable, None) => "; --client-addresses gives more ports",
+                    (Trouble::Connection(Error::AddressNotAvailable), None) => {
+                        "; --client-addresses gives more ports"
+                    }
                     _ => "",
                 };
                 screen.say(&format!(
@@ -122,6 +132,12 @@ impl Results {
             None => ended,
         }
     }
+}
+
+/// Failures of one kind, for a report.
+fn failure_row(row: &workload::FailedAlike) -> FailureRow {
+    let workload::FailedAlike { count, first } = row;
+    FailureRow { kind: first.kind().to_owned(), count: *count, example: first.to_string() }
 }
 
 /// Why the figures may be the client's own, and not the server's.
@@ -183,6 +199,7 @@ pub fn of_sides(
         connect: None,
         close: None,
         behind: None,
+        unanswered: None,
         overhead: None,
         side,
         client,

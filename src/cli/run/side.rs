@@ -94,6 +94,7 @@ impl SideGauges {
             closed: self.sum(|engine| engine.tally.closed.get()),
             failed: self.sum(|engine| engine.tally.failed.get()),
             reset: self.sum(|engine| engine.tally.reset.get()),
+            closed_by_peer: self.sum(|engine| engine.tally.closed_by_peer.get()),
             per_s: per_second(window.totals.connections, window.span),
             peak: self.sum(|engine| engine.tally.peak.get()),
         }
@@ -102,7 +103,12 @@ impl SideGauges {
     /// Requests, for a report.
     fn requests(&self, window: &Window) -> Requests {
         let refused = self.sum(|engine| engine.tally.refused.get());
-        Requests { refused, ..Requests::of(&self.totals(), &window.totals, window.span) }
+        let unanswered = self.sum(|engine| engine.tally.unanswered.get());
+        let timed_out = self.sum(|engine| engine.tally.timed_out.get());
+        let counted = Requests { refused, unanswered, timed_out, ..Requests::default() };
+        let Requests { completed, per_s, .. } =
+            Requests::of(&self.totals(), &window.totals, window.span);
+        Requests { completed, per_s, ..counted }
     }
 
     /// Payload, for a report.

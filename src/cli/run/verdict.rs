@@ -1,7 +1,7 @@
 //! Was that a run at all? One in which every connection or every request failed is not.
 
 use super::rig::Drained;
-use crate::app::workload::CloseBy;
+use crate::app::workload::{CloseBy, Trouble};
 use crate::cli::load_args::{LoadArgs, Workload};
 use crate::engine::Error;
 use crate::measure::Report;
@@ -14,7 +14,7 @@ pub fn of(
     report: &Report,
     load: &LoadArgs,
     remote: Option<SocketAddr>,
-    trouble: Option<Error>,
+    trouble: Option<Trouble>,
     drained: Drained,
 ) -> Option<RunError> {
     let server = remote.map_or_else(|| "the server".to_owned(), |remote| remote.to_string());
@@ -53,7 +53,7 @@ pub fn of(
 }
 
 /// No connection was established: as far as it is known, why.
-fn no_connection(report: &Report, server: &str, trouble: Option<Error>) -> RunError {
+fn no_connection(report: &Report, server: &str, trouble: Option<Trouble>) -> RunError {
     let side = report.client.as_ref().map(|client| &client.side).or(report.side.as_ref());
     let count = |name: &str| side.and_then(|side| side.tcp.get(name)).copied().unwrap_or(0);
     let (heard, sent) = (count("InSegs"), count("OutSegs"));
@@ -62,7 +62,7 @@ fn no_connection(report: &Report, server: &str, trouble: Option<Error>) -> RunEr
     }
     let why = match trouble {
         // given up at the end of the run, before it was given up by itself
-        None | Some(Error::Aborted) if sent == 0 => {
+        None | Some(Trouble::Connection(Error::Aborted | Error::TimedOut)) if sent == 0 => {
             ": no neighbour answered for it (ARP, neighbour discovery)".to_owned()
         }
         None => String::new(),
@@ -103,7 +103,7 @@ mod tests {
 
     fn said(options: &str, report: &Report, trouble: Option<Error>, drained: Drained) -> String {
         let remote = "198.18.0.2:80".parse().ok();
-        let error = of(report, &load(options), remote, trouble, drained);
+        let error = of(report, &load(options), remote, trouble.map(Trouble::Connection), drained);
         error.map_or_else(String::new, |RunError { kind, message }| format!("{kind}: {message}"))
     }
 

@@ -1,3 +1,4 @@
+use super::super::schedule::Arrival;
 use super::*;
 
 fn load(pace: Option<(f64, Arrival)>) -> (Load, Arc<Control>) {
@@ -141,8 +142,10 @@ fn a_connection_that_cannot_be_begun_is_a_failure_and_a_pause() {
     assert!(load.may_connect(at(0)));
     load.not_begun(Error::Unreachable, at(0));
     assert!(!load.may_connect(at(0)) && load.may_connect(at(1)));
-    assert_eq!((load.tally.failed.get(), load.tally.open_now.get()), (1, 0));
-    assert_eq!(load.trouble(), Some(Error::Unreachable));
+    load.not_begun(Error::Unreachable, at(1));
+    assert!(!load.may_connect(at(2)) && load.may_connect(at(3)), "a longer pause");
+    assert_eq!((load.tally.failed.get(), load.tally.open_now.get()), (2, 0));
+    assert_eq!(load.trouble(), Some(Trouble::Connection(Error::Unreachable)));
 }
 
 #[test]
@@ -173,7 +176,7 @@ fn what_has_ended_can_begin_anew() {
         assert!(control.is_finished());
         assert_eq!(load.not_started(), 3, "due at 50, 60 and 70 ms");
     }
-    assert_eq!(load.trouble(), Some(Error::Unreachable));
+    assert_eq!(load.trouble(), Some(Trouble::Connection(Error::Unreachable)));
     load.begin_anew();
     assert_eq!(load.trouble(), None);
 }
@@ -237,4 +240,53 @@ fn nothing_is_recorded_if_nothing_is_to_be() {
     let measured = load.measured();
     let recorded = measured.by_kind().iter().map(|(_, times)| times.count()).sum::<u64>();
     assert_eq!((recorded, measured.behind.count(), load.tally.requests.get()), (0, 0, 1));
+}
+
+/// Requests that are never answered have waited to the end, or until they were given up, and the
+/// percentiles of an open loop say so.
+#[test]
+fn what_is_never_answered_bounds_the_latency_from_below() {
+    for open in [true, false] {
+        let (mut load, control) = load(open.then_some((1_000.0, Arrival::Fixed)));
+        load.config.warmup = Duration::ZERO;
+        load.tick(at(0));
+        for ms in 1..=97 {
+            load.answered(at(ms), at(ms), at(ms + 1));
+        }
+        load.lost(at(100)); // its connection fails early: nobody knows how long it would have taken
+        load.lost(at(2_000));
+        load.timed_out(at(50), at(350));
+        control.stop();
+        load.tick(at(5_000));
+        load.tick(at(6_000));
+        assert!(control.is_finished());
+        let waited = load.measured().unanswered.summary();
+        assert_eq!(waited.count, 3);
+        assert!((5_885_000_000..=5_905_000_000).contains(&waited.max), "{waited:?}");
+        assert!((3_985_000_000..=4_005_000_000).contains(&waited.p50), "{waited:?}");
+        assert!((299_000_000..=301_000_000).contains(&waited.min), "{waited:?}");
+        let tally = &load.tally;
+        assert_eq!((tally.unanswered.get(), tally.timed_out.get()), (2, 1));
+        let latency = load.measured().latency.summary();
+        assert_eq!(latency.count, if open { 100 } else { 0 });
+        assert!(!open || latency.p99 > 3_980_000_000, "{latency:?}");
+        assert_eq!(load.measured().service.count(), 97, "service is of what was answered");
+    }
+}
+
+#[test]
+fn places_that_failed_rest_and_the_others_go_on() {
+    let (mut load, _) = load(None); // two connections
+    load.tick(at(0));
+    load.free_place(0, false, at(0));
+    load.tally.opened();
+    assert!(!load.may_connect(at(0)), "one is open, the other rests");
+    assert_eq!(load.next_deadline(true), Some(at(1)));
+    load.tick(at(1));
+    assert!(load.may_connect(at(1)));
+    load.free_place(4, false, at(1));
+    assert_eq!(load.next_deadline(true), Some(at(17)));
+    load.begin_anew();
+    load.tick(at(2));
+    assert!(load.may_connect(at(2)), "another run");
 }
