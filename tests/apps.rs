@@ -2,6 +2,8 @@
 
 #[path = "apps/ends.rs"]
 mod ends;
+#[path = "apps/patience.rs"]
+mod patience;
 
 use core::time::Duration;
 use lastack::app::Tally;
@@ -21,6 +23,7 @@ use lastack::port::sim::{Link, LinkConfig, SimClock, SimPort};
 use lastack::tcp::CloseReason;
 use lastack::time::Instant;
 use lastack::wire::MacAddr;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 const MAX_CONNECTIONS: u32 = 256;

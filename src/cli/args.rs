@@ -7,6 +7,7 @@ use super::offline_args::{CompletionsArgs, DoctorArgs, ManArgs, ReportArgs};
 use super::profile::NameParser;
 use super::tcp_args::TcpArgs;
 use super::units;
+use crate::app::http::Patience;
 use crate::net::address::{Cidr, is_host};
 use crate::wire::MacAddr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -79,6 +80,15 @@ pub struct Server {
     /// TCP port [default: echo 7, discard 9, chargen 19, http 80, rr 9000]
     #[arg(long, value_name = "N", value_parser = port)]
     pub port: Option<u16>,
+    /// How long a client may take for the head of a request (http) [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    pub header_timeout: Option<Duration>,
+    /// How long a connection may be without a request (http) [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    pub idle_timeout: Option<Duration>,
+    /// How long a client may take nothing of a response (http) [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    pub write_timeout: Option<Duration>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub shape: ShapeArgs,
@@ -247,7 +257,10 @@ impl Command {
         let (common, load) = match self {
             Command::Loopback(Loopback { common, load, .. })
             | Command::Client(Client { common, load, .. }) => (common, Some(load)),
-            Command::Server(Server { common, .. }) => (common, None),
+            Command::Server(server) => {
+                server.check()?;
+                (&server.common, None)
+            }
             Command::Report(_) | Command::Doctor(_) | Command::Man(_) | Command::Completions(_) => {
                 return Ok(());
             }
@@ -257,6 +270,36 @@ impl Command {
         let loopback = matches!(self, Command::Loopback(_));
         load.expect.iter().try_for_each(|expect| expect.fits(loopback)).map_err(wrong)?;
         load.check()
+    }
+}
+
+impl Server {
+    fn check(&self) -> Result<(), Failure> {
+        for (option, time) in [
+            ("--header-timeout", self.header_timeout),
+            ("--idle-timeout", self.idle_timeout),
+            ("--write-timeout", self.write_timeout),
+        ] {
+            if time.is_some() && self.app != AppName::Http {
+                let app = self.app.name();
+                return Err(wrong(format!("{option} is for --app http, not for {app}")));
+            }
+            if time == Some(Duration::ZERO) {
+                return Err(wrong(format!("{option} 0s: a time above zero is expected")));
+            }
+        }
+        Ok(())
+    }
+
+    /// How long its HTTP server waits for clients.
+    pub fn patience(&self) -> Patience {
+        let default = Patience::default();
+        Patience {
+            header: self.header_timeout.unwrap_or(default.header),
+            idle: self.idle_timeout.unwrap_or(default.idle),
+            write: self.write_timeout.unwrap_or(default.write),
+            ..default
+        }
     }
 }
 

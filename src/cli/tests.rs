@@ -137,6 +137,8 @@ fn other_mistakes() {
             "--request-timeout: stream makes no requests; use crr, rr or http",
         ),
         ("client --request-timeout 0s", "--request-timeout 0s: a time above zero is expected"),
+        ("server --app echo --idle-timeout 1s", "--idle-timeout is for --app http, not for echo"),
+        ("server --header-timeout 0s", "--header-timeout 0s: a time above zero is expected"),
         ("client --record off --hgrm x", "--hgrm: with --record off there are no times to write"),
         ("client --record off --hlog x", "--hlog: with --record off there are no times to write"),
         (

@@ -3,8 +3,10 @@
 use super::response::{Response, Status};
 use core::mem::MaybeUninit;
 
+/// The longest request line, in octets (RFC 9112 §3: at least 8,000).
+pub const MAX_LINE: usize = 8 * 1024;
 /// The longest head, request line and fields, in octets.
-pub const MAX_HEAD: usize = 8 * 1024;
+pub const MAX_HEAD: usize = 16 * 1024;
 /// The most fields in a head.
 const MAX_FIELDS: usize = 64;
 /// The longest body that `/bytes/N` gives.
@@ -30,13 +32,18 @@ pub enum Head {
 
 /// Judges the head at the start of `input`.
 pub fn parse(input: &[u8]) -> Head {
+    if input.len() >= MAX_LINE
+        && let Some(response) = too_long(&input[..MAX_LINE])
+    {
+        return Head::Hopeless(response);
+    }
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     let len = match request.parse_with_uninit_headers(input, &mut fields) {
         Ok(httparse::Status::Partial) => return Head::Partial,
         Ok(httparse::Status::Complete(len)) => len,
         Err(httparse::Error::TooManyHeaders) => return hopeless(Status::FieldsTooLarge),
-        Err(httparse::Error::Version) => return hopeless(Status::VersionNotSupported),
+        Err(httparse::Error::Version) => return other_version(input),
         Err(_) => return hopeless(Status::BadRequest),
     };
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
@@ -47,7 +54,7 @@ pub fn parse(input: &[u8]) -> Head {
         Ok(facts) => facts,
         Err(status) => return hopeless(status),
     };
-    if minor == 1 && facts.hosts != 1 || facts.hosts > 1 {
+    if minor == 1 && facts.hosts != 1 || facts.hosts > 1 || !is_target(method, target) {
         return hopeless(Status::BadRequest); // RFC 9112 §3.2
     }
     if facts.transfer_coding {
@@ -66,6 +73,51 @@ pub fn parse(input: &[u8]) -> Head {
 
 fn hopeless(status: Status) -> Head {
     Head::Hopeless(Response::error(status))
+}
+
+/// Judges the beginning of a head that has no end so far: how it is too long, if it is.
+pub fn too_long(input: &[u8]) -> Option<Response> {
+    let line = &input[..input.len().min(MAX_LINE)];
+    let status = match line.contains(&b'\n') {
+        // RFC 9112 §3: a long method is none that we know, and a long target has a status of its own
+        false if line.len() == MAX_LINE && !line.contains(&b' ') => Status::NotImplemented,
+        false if line.len() == MAX_LINE => Status::TargetTooLong,
+        _ if input.len() >= MAX_HEAD => Status::FieldsTooLarge,
+        _ => return None,
+    };
+    Some(Response::error(status))
+}
+
+/// Judges a head whose version is not one of the two that we speak: a later minor version is taken as the
+/// last that we know (RFC 9110 §2.5), another major one is not supported, and the rest is no version.
+#[cold]
+fn other_version(input: &[u8]) -> Head {
+    let end = input.iter().position(|&octet| octet == b'\n').unwrap_or(input.len());
+    let line = input[..end].trim_ascii_end();
+    match line.len().checked_sub(8).map(|from| (from, &line[from..])) {
+        Some((from, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'])) => {
+            let mut known = input.to_vec();
+            known[from + 7] = b'1';
+            parse(&known)
+        }
+        Some((_, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])) => {
+            hopeless(Status::VersionNotSupported)
+        }
+        _ => hopeless(Status::BadRequest),
+    }
+}
+
+/// Is this a target in one of the forms of RFC 9112 §3.2 that goes with the method?
+fn is_target(method: &str, target: &str) -> bool {
+    let absolute = || {
+        let scheme = target.split_once("://").map_or("", |(scheme, _)| scheme);
+        !scheme.is_empty()
+            && scheme.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet))
+    };
+    target.starts_with('/')
+        || method == "OPTIONS" && target == "*"
+        || method == "CONNECT"
+        || absolute()
 }
 
 /// The fields that matter for framing and persistence.

@@ -45,10 +45,16 @@ pub enum Status {
     NotFound,
     /// 405
     MethodNotAllowed,
+    /// 408
+    RequestTimeout,
+    /// 414
+    TargetTooLong,
     /// 431 (RFC 6585 §5)
     FieldsTooLarge,
     /// 501
     NotImplemented,
+    /// 503
+    Unavailable,
     /// 505
     VersionNotSupported,
 }
@@ -61,6 +67,9 @@ impl Status {
             Status::BadRequest => "400 Bad Request",
             Status::NotFound => "404 Not Found",
             Status::MethodNotAllowed => "405 Method Not Allowed",
+            Status::RequestTimeout => "408 Request Timeout",
+            Status::TargetTooLong => "414 URI Too Long",
+            Status::Unavailable => "503 Service Unavailable",
             Status::FieldsTooLarge => "431 Request Header Fields Too Large",
             Status::NotImplemented => "501 Not Implemented",
             Status::VersionNotSupported => "505 HTTP Version Not Supported",

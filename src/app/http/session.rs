@@ -40,14 +40,32 @@ pub enum Next {
     Abort,
 }
 
-/// A buffer that the sessions of an engine share, for what is written in one go.
+/// What the sessions of an engine share: a buffer for what is written in one go, and the memory for heads
+/// that have arrived in part.
 #[derive(Debug)]
-pub struct Scratch(Vec<u8>);
+pub struct Scratch {
+    gather: Vec<u8>,
+    /// Octets that half heads have reserved, and how many they may.
+    held: usize,
+    most_held: usize,
+}
 
 impl Scratch {
-    /// Reserves the buffer.
+    /// Reserves the buffer; half heads have as much memory as they want.
     pub fn new() -> Self {
-        Scratch(Vec::with_capacity(GATHER))
+        Scratch { gather: Vec::with_capacity(GATHER), held: 0, most_held: usize::MAX }
+    }
+
+    /// Lets all half heads together have so many octets.
+    #[must_use]
+    pub fn with_half_heads(mut self, octets: usize) -> Self {
+        self.most_held = octets;
+        self
+    }
+
+    /// Octets that half heads have reserved.
+    pub fn held(&self) -> usize {
+        self.held
     }
 }
 
@@ -68,6 +86,21 @@ enum Phase {
     Lingering { discarded: u64 },
 }
 
+/// What a session waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// A request.
+    Request,
+    /// The rest of a head.
+    Head,
+    /// The rest of a body, which is skipped.
+    Body,
+    /// Room to write.
+    Room,
+    /// The peer's end of a connection that is over.
+    End,
+}
+
 /// One HTTP connection.
 #[derive(Debug, Default)]
 pub struct Session {
@@ -80,6 +113,7 @@ pub struct Session {
     peer_closed: bool,
     /// Has [`Next::Close`] or [`Next::Shutdown`] been said?
     ended: bool,
+    half_heads: u32,
 }
 
 impl Session {
@@ -113,7 +147,7 @@ impl Session {
                     if used == data.len() {
                         return (used, Next::GoOn);
                     }
-                    used += self.head(&data[used..]);
+                    used += self.head(&data[used..], scratch);
                 }
             }
         }
@@ -154,8 +188,55 @@ impl Session {
         next
     }
 
+    /// What it waits for.
+    #[inline]
+    pub fn waits(&self) -> Waits {
+        match self.phase {
+            Phase::Responding { .. } => Waits::Room,
+            Phase::Lingering { .. } => Waits::End,
+            Phase::Head if self.skip > 0 => Waits::Body,
+            Phase::Head if self.partial.is_empty() => Waits::Request,
+            Phase::Head => Waits::Head,
+        }
+    }
+
+    /// Heads that began in part, to tell one from the next.
+    pub fn half_heads(&self) -> u32 {
+        self.half_heads
+    }
+
+    /// The rest of a head did not come in time (RFC 9110 §15.5.9): answers, and says what becomes of the
+    /// connection.
+    pub fn give_up(&mut self, scratch: &mut Scratch, out: &mut impl Sink) -> Next {
+        self.forget_head(scratch);
+        self.judge(Head::Hopeless(Response::error(Status::RequestTimeout)));
+        if self.send(scratch, out) { self.settle() } else { Next::GoOn }
+    }
+
+    /// Gives back the memory of a head that arrived in part.
+    pub fn forget_head(&mut self, scratch: &mut Scratch) {
+        scratch.held -= self.partial.capacity();
+        self.partial = Vec::new();
+    }
+
+    /// Keeps the beginning of a head; `false` if there is no memory for it.
+    fn keep(&mut self, part: &[u8], scratch: &mut Scratch) -> bool {
+        let before = self.partial.capacity();
+        let after = (self.partial.len() + part.len()).next_power_of_two().max(256);
+        if after > before {
+            if scratch.held + after - before > scratch.most_held {
+                return false;
+            }
+            self.partial.reserve_exact(after - self.partial.len());
+            scratch.held += self.partial.capacity() - before;
+        }
+        self.half_heads = self.half_heads.wrapping_add(u32::from(self.partial.is_empty()));
+        self.partial.extend_from_slice(part);
+        true
+    }
+
     /// Reads a head, or a part of one, and returns the octets used.
-    fn head(&mut self, data: &[u8]) -> usize {
+    fn head(&mut self, data: &[u8], scratch: &mut Scratch) -> usize {
         if self.partial.is_empty() {
             // RFC 9112 §2.2: empty lines before a request line are ignored.
             let blank = data.iter().take_while(|octet| matches!(octet, b'\r' | b'\n')).count();
@@ -164,35 +245,48 @@ impl Session {
             }
             let within = &data[..data.len().min(MAX_HEAD)];
             return match request::parse(within) {
-                Head::Partial if within.len() < MAX_HEAD => {
-                    self.partial.extend_from_slice(within);
-                    within.len()
-                }
+                Head::Partial => match request::too_long(within) {
+                    Some(response) => self.judge(Head::Hopeless(response)),
+                    None => self.keep_or_refuse(within, scratch),
+                },
                 head => self.judge(head),
             };
         }
         let before = self.partial.len();
         let more = &data[..data.len().min(MAX_HEAD - before)];
-        self.partial.extend_from_slice(more);
+        if !self.keep(more, scratch) {
+            self.forget_head(scratch);
+            return self.judge(Head::Hopeless(Response::error(Status::Unavailable)));
+        }
         // A head ends with a line, so that there is no use in looking before one does.
-        let head = match more.contains(&b'\n') {
+        let mut head = match more.contains(&b'\n') {
             true => request::parse(&self.partial),
             false => Head::Partial,
         };
-        if head == Head::Partial && self.partial.len() < MAX_HEAD {
-            return more.len();
+        if head == Head::Partial {
+            match request::too_long(&self.partial) {
+                Some(response) => head = Head::Hopeless(response),
+                None => return more.len(),
+            }
         }
-        self.partial.clear();
+        self.forget_head(scratch);
         self.judge(head).saturating_sub(before)
     }
 
-    /// Carries out a judgement on a head that is complete, or as long as one may be. Returns its
-    /// length.
+    /// Keeps the beginning of a head, or refuses the request for want of memory.
+    fn keep_or_refuse(&mut self, part: &[u8], scratch: &mut Scratch) -> usize {
+        if self.keep(part, scratch) {
+            return part.len();
+        }
+        self.judge(Head::Hopeless(Response::error(Status::Unavailable)))
+    }
+
+    /// Carries out a judgement on a head that has its end, or will not be waited for. Returns its length.
     fn judge(&mut self, head: Head) -> usize {
         let (len, skip, response) = match head {
             Head::Complete { len, body, response } => (len, body, response),
             Head::Hopeless(response) => (0, u64::MAX, response),
-            Head::Partial => (0, u64::MAX, Response::error(Status::FieldsTooLarge)),
+            Head::Partial => return 0,
         };
         self.skip = skip;
         self.phase = Phase::Responding { response, sent: 0 };
@@ -200,7 +294,7 @@ impl Session {
     }
 
     /// Sends what there is room for; true if the response is complete.
-    fn send(&mut self, Scratch(gather): &mut Scratch, out: &mut impl Sink) -> bool {
+    fn send(&mut self, Scratch { gather, .. }: &mut Scratch, out: &mut impl Sink) -> bool {
         let Phase::Responding { response, mut sent } = self.phase else { return true };
         gather.clear();
         response.write_head(gather);

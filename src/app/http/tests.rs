@@ -182,6 +182,16 @@ fn methods() {
         let (got, ended) = status_of(&format!("{method} / HTTP/1.1\r\nHost: h\r\n\r\n"));
         assert_eq!((got.as_str(), ended), (status, None), "{method}");
     }
+    for (line, status) in [
+        ("OPTIONS * HTTP/1.1", "405"),
+        ("GET / HTTP/1.2", "200"), // RFC 9110 §2.5: a later minor version is taken as ours
+        ("BREW / HTTP/1.9", "501"),
+    ] {
+        let (got, ended) = status_of(&format!("{line}\r\nHost: h\r\n\r\n"));
+        assert_eq!((got.as_str(), ended), (status, None), "{line}");
+    }
+    let longest = "x".repeat(8_000); // RFC 9112 §3: lines of so much at least
+    assert_eq!(status_of(&format!("GET /{longest} HTTP/1.1\r\nHost: h\r\n\r\n")).0, "404");
     let mut peer = Peer::new(usize::MAX);
     peer.sends(b"HEAD /bytes/9 HTTP/1.1\r\nHost: h\r\n\r\nPOST / HTTP/1.1\r\nHost: h\r\n\r\n");
     let [(head, body), (post, _)] = &peer.responses(&[0])[..] else { panic!("two responses") };
@@ -214,6 +224,14 @@ fn faults_that_end_the_connection() {
         ("GET / HTTP/1.1\r\nHost : a\r\n\r\n".to_owned(), "400"),
         (format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n"), "431"),
         (format!("GET / HTTP/1.1\r\nHost: a\r\nLong: {long}\r\n\r\n"), "431"),
+        (format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", &long[..9_000]), "414"),
+        (format!("GET /{long}"), "414"),
+        (format!("{} / HTTP/1.1\r\nHost: a\r\n\r\n", &long[..9_000]), "501"),
+        ("GET / HTTP/1.1x\r\nHost: a\r\n\r\n".to_owned(), "400"),
+        ("GET / FTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "400"),
+        ("GET / HTTP/0.9\r\nHost: a\r\n\r\n".to_owned(), "505"),
+        ("GET x HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "400"),
+        ("GET * HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "400"),
     ] {
         let (got, ended) = status_of(&request);
         assert_eq!((got.as_str(), ended), (status, Some(Next::Shutdown)), "{request:.80}");
@@ -306,9 +324,9 @@ fn request() -> impl Strategy<Value = String> {
     let version = prop_oneof![5 => Just("1.1"), 1 => Just("1.0"), 1 => Just("9.9")];
     let body = prop_oneof![3 => Just(None), 1 => "[ -~\r\n]{0,60}".prop_map(Some)];
     let blank = prop_oneof![5 => Just(""), 1 => Just("\r\n")];
-    (blank, method, target, version, fields, body, 0_usize..9_000).prop_map(
+    (blank, method, target, version, fields, body, 0_usize..18_000).prop_map(
         |(blank, method, target, version, fields, body, padding)| {
-            let padding = if padding < 8_000 { padding / 400 } else { padding };
+            let padding = if padding < 16_000 { padding / 800 } else { padding };
             let (length, body) = match body {
                 Some(body) => (format!("Content-Length: {}\r\n", body.len()), body),
                 None => (String::new(), String::new()),
@@ -365,4 +383,26 @@ proptest! {
         if peer.ended != Some(Next::Close) { peer.closes(); }
         prop_assert_eq!(peer.ended, Some(Next::Close));
     }
+}
+
+/// What half heads have reserved is given back, whatever becomes of them.
+#[test]
+fn memory_of_half_heads_is_given_back() {
+    let mut peer = Peer::new(usize::MAX);
+    peer.sends(b"GET / HTTP/1.1\r\nHo");
+    assert_eq!((peer.scratch.held(), peer.session.waits()), (256, Waits::Head));
+    peer.sends(&[b'x'; 300]);
+    assert_eq!(peer.scratch.held(), 512);
+    peer.sends(b": a\r\nHost: a\r\n\r\n");
+    assert_eq!((peer.scratch.held(), peer.session.waits()), (0, Waits::Request));
+    peer.sends(b"GET / HTTP/1.1\r\n");
+    let mut out = Buffer { room: usize::MAX, ..Buffer::default() };
+    assert_eq!(peer.session.give_up(&mut peer.scratch, &mut out), Next::Shutdown);
+    assert!(out.sent.starts_with(b"HTTP/1.1 408 Request Timeout\r\n"));
+    assert_eq!((peer.scratch.held(), peer.session.waits()), (0, Waits::End));
+    let mut peer = Peer::new(usize::MAX);
+    peer.scratch = Scratch::new().with_half_heads(400);
+    peer.sends(&[b'A'; 300]);
+    assert!(peer.wire.sent.starts_with(b"HTTP/1.1 503 Service Unavailable\r\n"));
+    assert_eq!((peer.scratch.held(), peer.ended), (0, Some(Next::Shutdown)));
 }

@@ -27,7 +27,10 @@ pub fn run(eal: &[String], arguments: &Server) -> Result<(), Failure> {
         AppName::Echo => serve(eal, arguments, |tally, _| Echo::new(tally)),
         AppName::Discard => serve(eal, arguments, |tally, _| Discard::new(tally)),
         AppName::Chargen => serve(eal, arguments, Chargen::new),
-        AppName::Http => serve(eal, arguments, Http::new),
+        AppName::Http => {
+            let patience = arguments.patience();
+            serve(eal, arguments, move |tally, most| Http::new(tally, most).with_patience(patience))
+        }
         AppName::Rr => {
             let shape = arguments.shape.shape();
             serve(eal, arguments, move |tally, most| Responder::new(shape, tally, most))
