@@ -10,6 +10,8 @@ mod application;
 mod close;
 #[path = "exchange/congestion.rs"]
 mod congestion;
+#[path = "exchange/counted.rs"]
+mod counted;
 #[path = "exchange/data.rs"]
 mod data_transfer;
 #[path = "exchange/defence.rs"]
@@ -22,6 +24,8 @@ mod ecn;
 mod habits;
 #[path = "exchange/harness.rs"]
 mod harness;
+#[path = "exchange/impossible.rs"]
+mod impossible;
 #[path = "exchange/link.rs"]
 mod link;
 #[path = "exchange/listener.rs"]
@@ -64,6 +68,11 @@ mod time_wait_reuse;
 mod time_wait_verdicts;
 #[path = "exchange/window_edge.rs"]
 mod window_edge;
+
+#[path = "exchange/messages.rs"]
+mod messages;
+#[path = "exchange/unreachable.rs"]
+mod unreachable;
 
 use harness::{Exchange, OUR_MAC, PEER_MAC, Rhythm, START, at_any_rhythm, plain};
 use segment::{ack, data, fin, rst, rst_ack, syn, syn_ack};

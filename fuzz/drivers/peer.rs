@@ -398,6 +398,9 @@ impl Peer {
         assert_eq!((engine.connections(), engine.time_wait()), (0, 0));
         assert_eq!((engine.timers(), engine.memory_in_use()), (0, (0, 0)));
         assert_eq!(engine.recoveries(), 0);
+        let metrics = engine.metrics();
+        let counted = metrics.handled.sum() + metrics.drops.received();
+        assert_eq!(counted, metrics.rx_packets.get(), "each frame once: {metrics:?}");
     }
 }
 

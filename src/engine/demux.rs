@@ -22,6 +22,12 @@ impl Stack {
     /// A segment for which there is neither a connection nor a TIME-WAIT entry: LISTEN
     /// (RFC 9293 §3.10.7.2) or CLOSED (§3.10.7.1).
     pub(super) fn no_connection(&mut self, staged: &Staged, segment: &Segment<'_>) -> Unclaimed {
+        // Here and for no other segment: a connection, or what is left of one, has a remote end that it
+        // was opened to or that has passed here (RFC 1122 §3.2.1.3, RFC 9293 MUST-63).
+        if !self.routes.is_possible_source(staged.tuple.remote.to_std()) {
+            self.drop_impossible_source();
+            return Unclaimed::Done;
+        }
         let flags = segment.flags;
         let listener = self.listeners.find(staged.tuple.local, staged.tuple.local_port);
         if flags.rst() {
@@ -50,6 +56,12 @@ impl Stack {
             }
         }
         Unclaimed::Done
+    }
+
+    #[cold]
+    fn drop_impossible_source(&mut self) {
+        self.metrics.drops.bad_source.bump();
+        self.not_for_tcp += 1;
     }
 
     /// How a connection of this 4-tuple begins.

@@ -113,6 +113,8 @@ impl<A: App> Engine<A> {
             for segment in &*batch {
                 self.segment_arrives(segment, frames);
             }
+            let refused = core::mem::take(&mut self.stack.not_for_tcp);
+            self.stack.metrics.handled.tcp.add((segments - refused) as u64);
         }
     }
 

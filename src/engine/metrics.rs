@@ -2,16 +2,18 @@
 
 use super::gauges::{Calendar, Lag};
 use super::mailbox::InForce;
-use crate::tcp::{Counter, Counters, Drops};
+use crate::tcp::{Counter, Counters, Drops, Handled};
 
 /// The counters of one engine. The engine writes, other threads read.
 #[derive(Debug, Default)]
 pub struct Metrics {
     /// What TCP did.
     pub tcp: Counters,
+    /// Frames that came in and were handled.
+    pub handled: Handled,
     /// Frames that went no further.
     pub drops: Drops,
-    /// Frames that came in.
+    /// Frames that came in: each is counted once in `handled` or in `drops`.
     pub rx_packets: Counter,
     /// Octets of the frames that came in.
     pub rx_bytes: Counter,

@@ -42,6 +42,7 @@ mod syn_cache;
 mod syn_limit;
 mod time_wait;
 pub mod time_waits;
+mod unreachable;
 
 pub use app::{App, Io};
 pub use config::{Config, ConfigError, Limits};

@@ -2,9 +2,9 @@
 
 use super::stack::{Mark, Stack};
 use crate::net::frame::write_neighbour_request;
-use crate::net::icmp::{self, Cause, Reaction, TcpError, Then};
+use crate::net::icmp::{self, Answer, Cause, Ignored, Reaction, TcpError, Then};
 use crate::net::neighbour::{Event, Learned, Resolution};
-use crate::tcp::{CloseReason, State, Tuple};
+use crate::tcp::{CloseReason, Counter, Handled, State, Tuple};
 use crate::wire::arp::Arp;
 use crate::wire::ethernet::Ethernet;
 use crate::wire::icmpv4::Icmpv4;
@@ -30,7 +30,7 @@ impl Stack {
         match Arp::parse(ethernet.payload) {
             Ok(message) => {
                 let reaction = icmp::on_arp(&self.routes, self.link, ethernet.src, &message);
-                self.react(reaction);
+                self.react(reaction, |handled| &handled.arp);
             }
             Err(malformed) => {
                 let _: Option<()> = self.drop_malformed(malformed);
@@ -48,7 +48,7 @@ impl Stack {
         match Icmpv4::parse(packet.payload) {
             Ok(message) => {
                 let reaction = icmp::on_icmpv4(&self.routes, from, packet, &message);
-                self.react(reaction);
+                self.react(reaction, |handled| &handled.icmp);
                 None
             }
             Err(malformed) => self.drop_malformed(malformed),
@@ -66,38 +66,64 @@ impl Stack {
         match parsed {
             Ok(message) => {
                 let reaction = icmp::on_icmpv6(&self.routes, self.link, from, packet, &message);
-                self.react(reaction);
+                self.react(
+                    reaction,
+                    match message {
+                        Icmpv6::NeighbourSolicitation { .. }
+                        | Icmpv6::NeighbourAdvertisement { .. } => |handled| &handled.ndp,
+                        _ => |handled| &handled.icmpv6,
+                    },
+                );
                 None
             }
             Err(malformed) => self.drop_malformed(malformed),
         }
     }
 
-    fn react(&mut self, reaction: Reaction<'_>) {
+    /// Does what a message asks for, and counts its frame: in `kind` if it is handled, or by the reason
+    /// for which it is dropped.
+    fn react(&mut self, reaction: Reaction<'_>, kind: fn(&Handled) -> &Counter) {
         if let Some(lesson) = reaction.learn {
             let learned = self.neighbours.learn(lesson.ip, lesson.mac, self.now, lesson.claim);
             if let Learned::Resolved(_) | Learned::Updated(_) = learned {
                 self.wake_waiting();
             }
         }
-        match reaction.then {
-            Then::Done => {}
+        let drops = &self.metrics.drops;
+        let counted = match reaction.then {
+            Then::Done => kind(&self.metrics.handled),
             Then::Answer(answer) => {
-                let link = self.link;
-                if !self.control.push(|room| answer.write(link, room)) {
-                    self.metrics.drops.control_queue.bump();
-                }
+                self.send_answer(&answer);
+                kind(&self.metrics.handled)
             }
-            Then::TcpError(error) => self.icmp_error(&error),
-            Then::Conflict { .. } => self.metrics.drops.address_conflict.bump(),
-            Then::Ignored(_) => self.metrics.drops.icmp_ignored.bump(),
+            Then::TcpError(error) => match self.icmp_error(&error) {
+                true => kind(&self.metrics.handled),
+                false => &self.metrics.drops.icmp_ignored,
+            },
+            Then::Conflict { .. } => &drops.address_conflict,
+            Then::Ignored(why) => match why {
+                Ignored::NotForUs => &drops.not_our_address,
+                Ignored::Source => &drops.bad_source,
+                Ignored::Group => &drops.group_frame,
+                Ignored::HopLimit | Ignored::Neighbour => &drops.ndp_invalid,
+                Ignored::Quote | Ignored::Type => &drops.icmp_ignored,
+            },
+        };
+        counted.bump();
+    }
+
+    /// Queues an answer to the station that asked.
+    pub(super) fn send_answer(&mut self, answer: &Answer<'_>) {
+        let link = self.link;
+        if !self.control.push(|room| answer.write(link, room)) {
+            self.metrics.drops.control_queue.bump();
         }
     }
 
     /// An ICMP error that quotes a segment of ours. One that says there is no way ends an attempt to
     /// connect (RFC 1122 §4.2.3.9); established connections let their own time-outs decide
-    /// (RFC 5927 §5.2).
-    fn icmp_error(&mut self, error: &TcpError) {
+    /// (RFC 5927 §5.2). False if it changes nothing.
+    fn icmp_error(&mut self, error: &TcpError) -> bool {
         let tuple = Tuple::new(error.local, error.remote);
         let found = self.look_up(&tuple, self.hash(&tuple));
         if let (Some((super::flow_table::Kind::Connection, index)), Cause::Hard { .. }) =
@@ -106,10 +132,11 @@ impl Stack {
             let tcp = &mut self.conns[index].tcp;
             if tcp.state() == State::SynSent && tcp.is_in_flight(error.seq) {
                 tcp.abort();
-                return self.finish(index, CloseReason::Unreachable);
+                self.finish(index, CloseReason::Unreachable);
+                return true;
             }
         }
-        self.metrics.drops.icmp_ignored.bump();
+        false
     }
 
     /// Time passes for the neighbours: questions go out, hopeless waits end.

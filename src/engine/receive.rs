@@ -44,7 +44,8 @@ struct Carried<'a> {
     segment: &'a [u8],
     /// The partial sum of the pseudo header.
     pseudo: u32,
-    /// It comes from an address that it may come from (RFC 9293 MUST-57; RFC 1122 §3.2.1.3).
+    /// It comes from an address that a host may have (RFC 1122 §3.2.1.3). Whether that can be another
+    /// host is asked only where no connection takes the segment.
     from_host: bool,
 }
 
@@ -63,6 +64,8 @@ impl Stack {
             &drops.vlan
         } else if ethernet.dst != self.link.mac && !ethernet.dst.is_multicast() {
             &drops.not_our_mac
+        } else if !ethernet.src.is_individual() {
+            &drops.bad_source_mac
         } else {
             staged.from = ethernet.src;
             match ethernet.ethertype {
@@ -100,12 +103,14 @@ impl Stack {
             &drops.checksum
         } else if !self.routes.is_our_ipv4(packet.dst) {
             &drops.not_our_address
+        } else if ethernet.dst.is_multicast() {
+            &drops.group_frame // RFC 1122 §3.3.6; RFC 9293 MUST-57
         } else if packet.is_fragment() {
             &drops.fragment
         } else if packet.protocol == PROTOCOL_ICMPV4 {
             return self.icmpv4_arrives(&{ packet }, ethernet.src);
         } else if packet.protocol != PROTOCOL_TCP {
-            &drops.protocol
+            return self.unknown_ipv4(&{ packet }, ethernet);
         } else {
             let Ipv4 { src, dst, payload, .. } = packet;
             let carried = Carried {
@@ -113,8 +118,7 @@ impl Stack {
                 pseudo: checksum::pseudo_ipv4(src, dst, PROTOCOL_TCP, payload.len() as u16),
                 from_host: is_host_v4(src),
             };
-            let (local_port, remote_port) =
-                self.stage_segment(&carried, ethernet, frame, staged)?;
+            let (local_port, remote_port) = self.stage_segment(&carried, frame, staged)?;
             staged.congestion = packet.ecn() == CONGESTION_EXPERIENCED;
             staged.tuple.local = Ip::v4(dst);
             staged.tuple.remote = Ip::v4(src);
@@ -142,12 +146,14 @@ impl Stack {
             || (packet.protocol == PROTOCOL_ICMPV6 && self.routes.is_our_group(packet.dst));
         let reason = if !ours {
             &drops.not_our_address
+        } else if ethernet.dst.is_multicast() && !packet.dst.is_multicast() {
+            &drops.group_frame
         } else if packet.is_fragment() {
             &drops.fragment
         } else if packet.protocol == PROTOCOL_ICMPV6 {
             return self.icmpv6_arrives(&{ packet }, ethernet.src);
         } else if packet.protocol != PROTOCOL_TCP {
-            &drops.protocol
+            return self.unknown_ipv6(&{ packet }, ethernet);
         } else {
             let Ipv6 { src, dst, payload, .. } = packet;
             let carried = Carried {
@@ -155,7 +161,7 @@ impl Stack {
                 pseudo: checksum::pseudo_ipv6(src, dst, PROTOCOL_TCP, payload.len() as u32),
                 from_host: is_host_v6(src),
             };
-            self.stage_segment(&carried, ethernet, frame, staged)?;
+            self.stage_segment(&carried, frame, staged)?;
             staged.congestion = packet.ecn() == CONGESTION_EXPERIENCED;
             staged.tuple.local = Ip::v6(dst);
             staged.tuple.remote = Ip::v6(src);
@@ -171,7 +177,6 @@ impl Stack {
     fn stage_segment(
         &mut self,
         carried: &Carried<'_>,
-        ethernet: &Ethernet<'_>,
         frame: RxFrame<'_>,
         staged: &mut Staged,
     ) -> Option<(u16, u16)> {
@@ -187,8 +192,8 @@ impl Stack {
             self.metrics.drops.checksum.bump();
             return None;
         }
-        if ethernet.dst.is_multicast() || !from_host {
-            self.metrics.drops.bad_source.bump(); // RFC 9293 MUST-57, MUST-63
+        if !from_host {
+            self.metrics.drops.bad_source.bump(); // RFC 9293 MUST-63
             return None;
         }
         let Some(ports) = segment.first_chunk::<4>() else {
@@ -199,8 +204,11 @@ impl Stack {
         staged.tuple.local_port = local_port;
         staged.tuple.remote_port = remote_port;
         let start = segment.as_ptr().addr() - frame.bytes.as_ptr().addr();
-        staged.start = u16::try_from(start).ok()?;
-        staged.end = u16::try_from(start + segment.len()).ok()?;
+        let (Ok(start), Ok(end)) = (u16::try_from(start), u16::try_from(start + segment.len()))
+        else {
+            return self.drop_malformed(Malformed::LongFrame);
+        };
+        (staged.start, staged.end) = (start, end);
         Some((local_port, remote_port))
     }
 
@@ -227,6 +235,7 @@ impl Stack {
             Ok(header_len) => Some((bytes, header_len)),
             Err(malformed) => {
                 self.metrics.tcp.in_errs.bump();
+                self.not_for_tcp += 1;
                 self.drop_malformed(malformed)
             }
         }

@@ -15,6 +15,7 @@ use super::time_waits::{Family, TimeWaits};
 use crate::net::frame::Link;
 use crate::net::neighbour::{NeighbourConfig, NeighbourId, Neighbours};
 use crate::net::route::Routes;
+use crate::net::unreachable::ErrorLimit;
 use crate::tcp;
 use crate::tcp::acceptable::millis;
 use crate::tcp::buffer::{CHUNK_BYTES, Pool};
@@ -196,6 +197,10 @@ pub struct Stack {
     /// Others may have sent cookies that we take.
     pub(super) shares_cookies: bool,
     pub(super) control: ControlQueue,
+    /// The limit of the ICMP errors that we send.
+    pub(super) error_limit: ErrorLimit,
+    /// Segments of this batch that did not get as far as TCP: they are counted as drops.
+    pub(super) not_for_tcp: usize,
     /// Connections with something to send, in the order in which they came by it.
     pub(super) dirty: VecDeque<u32>,
     /// Connections with something to tell the application.
@@ -285,6 +290,8 @@ impl Stack {
             last_cookie: Instant::FAR,
             shares_cookies: cookie_secret.is_some(),
             control: ControlQueue::new(usize::from(interface.mtu) + 18),
+            error_limit: ErrorLimit::FULL,
+            not_for_tcp: 0,
             dirty: VecDeque::with_capacity(connections),
             to_tell: VecDeque::with_capacity(1_024.min(connections)),
             waiting: Vec::new(),

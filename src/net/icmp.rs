@@ -1,7 +1,8 @@
 //! What ARP, ICMP and neighbour messages to us ask for: a judgement, carried out by the engine.
 //!
-//! The engine checks the checksum first, limits the rate of answers, and judges a [`TcpError`] by
-//! RFC 5927 where the connection is.
+//! The engine checks the checksum first, and judges a [`TcpError`] by RFC 5927 where the connection
+//! is. Each answer here is to a question, no longer than that and sent to who asked, so none is
+//! limited: the errors that we send of our own accord are ([`unreachable`](super::unreachable)).
 
 #[cfg(test)]
 mod tests;
@@ -66,8 +67,10 @@ pub enum Then<'a> {
 pub enum Ignored {
     /// It is for another host.
     NotForUs,
-    /// Its source is not the address of one host.
+    /// Its source is not the address of one other host.
     Source,
+    /// A ping to a group (RFC 1122 §3.2.2.6).
+    Group,
     /// A neighbour message that may have come through a router (RFC 4861 §7.1).
     HopLimit,
     /// A neighbour message that breaks another rule of RFC 4861 §7.1.
@@ -84,6 +87,7 @@ impl Ignored {
         match self {
             Ignored::NotForUs => "NotForUs",
             Ignored::Source => "Source",
+            Ignored::Group => "Group",
             Ignored::HopLimit => "HopLimit",
             Ignored::Neighbour => "Neighbour",
             Ignored::Quote => "Quote",
@@ -203,11 +207,19 @@ fn ignored<'a>(why: Ignored) -> Reaction<'a> {
 /// What an ARP message asks for (RFC 826, RFC 5227). `from` is the source of its frame.
 pub fn on_arp(routes: &Routes, link: Link, from: MacAddr, message: &Arp) -> Reaction<'static> {
     let Arp { operation, sender_mac, sender_ip, target_ip, .. } = *message;
+    if !sender_mac.is_individual() {
+        return ignored(Ignored::Source);
+    }
     if routes.is_our_ipv4(sender_ip) {
         return match sender_mac == link.mac {
             true => ignored(Ignored::Source), // our own, come back
             false => only(Then::Conflict { ip: sender_ip.into(), mac: Some(sender_mac) }),
         };
+    }
+    // A probe has no sender address (RFC 5227 §1.1).
+    let probe = operation == Operation::Request && sender_ip.is_unspecified();
+    if !probe && !routes.is_possible_source(sender_ip.into()) {
+        return ignored(Ignored::Source);
     }
     let for_us = routes.is_our_ipv4(target_ip);
     let claim = match (for_us, operation) {
@@ -215,7 +227,7 @@ pub fn on_arp(routes: &Routes, link: Link, from: MacAddr, message: &Arp) -> Reac
         (true, Operation::Request) => Claim::Question,
         (false, _) => Claim::Overheard { replace: true },
     };
-    // A probe (RFC 5227) has no sender address, and who is not on the link is no neighbour.
+    // Who is not on the link is no neighbour.
     let learn = routes.is_neighbour(sender_ip.into()).then_some(Lesson {
         ip: sender_ip.into(),
         mac: Some(sender_mac),
@@ -242,7 +254,7 @@ pub fn on_icmpv4<'a>(
     if !routes.is_our_ipv4(packet.dst) {
         return ignored(Ignored::NotForUs);
     }
-    if !is_host(packet.src.into()) || routes.is_our_ipv4(packet.src) {
+    if !routes.is_possible_source(packet.src.into()) {
         return ignored(Ignored::Source);
     }
     match *message {
@@ -299,8 +311,14 @@ pub fn on_icmpv6<'a>(
             if packet.dst.is_multicast() && solicited {
                 return ignored(Ignored::Neighbour);
             }
+            if !is_host(packet.src.into()) || target_link.is_some_and(|mac| !mac.is_individual()) {
+                return ignored(Ignored::Source);
+            }
             if routes.is_our_ipv6(target) {
                 return only(Then::Conflict { ip: target.into(), mac: target_link });
+            }
+            if routes.is_our_ipv6(packet.src) {
+                return ignored(Ignored::Source);
             }
             let claim = match solicited {
                 true => Claim::Answer { replace: override_known },
@@ -311,24 +329,19 @@ pub fn on_icmpv6<'a>(
         }
         _ => {}
     }
-    if !is_host(packet.src.into()) || routes.is_our_ipv6(packet.src) {
+    if !routes.is_possible_source(packet.src.into()) {
         return ignored(Ignored::Source);
     }
     match *message {
-        Icmpv6::EchoRequest { ident, sequence, data } => {
-            // RFC 4443 §4.2: a ping to a group is answered from an address of our own.
-            let own = match to_us {
-                true => Some(IpAddr::V6(packet.dst)),
-                false => routes.source_for(packet.src.into()),
-            };
-            let Some(IpAddr::V6(src)) = own else { return ignored(Ignored::Source) };
-            only(Then::Answer(Answer::Icmpv6 {
-                to: from,
-                src,
-                dst: packet.src,
-                message: Icmpv6::EchoReply { ident, sequence, data },
-            }))
-        }
+        // RFC 4443 §4.2 would let us answer. Over IPv4 we do not (RFC 1122 §3.2.2.6), so that one frame
+        // does not make every host of the link answer.
+        Icmpv6::EchoRequest { .. } if !to_us => ignored(Ignored::Group),
+        Icmpv6::EchoRequest { ident, sequence, data } => only(Then::Answer(Answer::Icmpv6 {
+            to: from,
+            src: packet.dst,
+            dst: packet.src,
+            message: Icmpv6::EchoReply { ident, sequence, data },
+        })),
         Icmpv6::PacketTooBig { mtu, quoted } => {
             tcp_error(routes, Quote::parse_ipv6(quoted).ok(), Cause::TooBig { mtu })
         }
@@ -369,7 +382,8 @@ fn on_solicitation<'a>(
     if !routes.is_our_ipv6(target) {
         return ignored(Ignored::NotForUs);
     }
-    if !detection && (!is_host(packet.src.into()) || routes.is_our_ipv6(packet.src)) {
+    let possible = detection || routes.is_possible_source(packet.src.into());
+    if !possible || source_link.is_some_and(|mac| !mac.is_individual()) {
         return ignored(Ignored::Source);
     }
     let learn = source_link.map(|mac| Lesson {

@@ -9,3 +9,4 @@ pub mod icmp;
 pub mod neighbour;
 pub mod range;
 pub mod route;
+pub mod unreachable;

@@ -3,7 +3,7 @@
 use core::cmp::Reverse;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::address::{ALL_NODES, Cidr, Interface, is_host, solicited_node};
+use super::address::{ALL_NODES, Cidr, Interface, is_host, is_host_v4, is_host_v6, solicited_node};
 use super::range::HostRange;
 
 /// A static route.
@@ -30,6 +30,8 @@ pub struct Routes {
     own_ipv4: Vec<Ipv4Addr>,
     own_ipv6: Vec<Ipv6Addr>,
     ranges: Vec<HostRange>,
+    /// The IPv4 networks of our addresses and ranges: what their first and last addresses are.
+    networks_ipv4: Vec<Cidr>,
     addresses: Vec<Cidr>,
     /// Longest prefix first, so that the first match is the best one.
     entries: Vec<Hop>,
@@ -57,7 +59,9 @@ impl Routes {
         entries.sort_by_key(|entry| Reverse(entry.to.prefix)); // stable: on-link goes first
         let ranges = interface.ranges.iter().map(|&net| HostRange::of(net)).collect();
         let (own_ipv4, own_ipv6) = (Vec::new(), Vec::new());
-        let mut routes = Routes { own_ipv4, own_ipv6, ranges, addresses, entries };
+        let networks = addresses.iter().chain(&interface.ranges);
+        let networks_ipv4 = networks.copied().filter(|cidr| cidr.addr.is_ipv4()).collect();
+        let mut routes = Routes { own_ipv4, own_ipv6, ranges, networks_ipv4, addresses, entries };
         for cidr in &routes.addresses {
             match cidr.addr {
                 IpAddr::V4(addr) => routes.own_ipv4.push(addr),
@@ -86,6 +90,22 @@ impl Routes {
     #[inline]
     pub fn is_our_ipv6(&self, addr: Ipv6Addr) -> bool {
         self.own_ipv6.contains(&addr) || self.ranges.iter().any(|range| range.has_ipv6(addr))
+    }
+
+    /// Can another host send from `addr`? Not from a group or an address that no host may use, from one
+    /// of ours (as the "land" attack does), or from the broadcast or network address of a network that
+    /// we know (RFC 1122 §3.2.1.3, RFC 9293 MUST-63). Networks of one or two addresses have neither
+    /// (RFC 3021), nor has IPv6.
+    pub fn is_possible_source(&self, addr: IpAddr) -> bool {
+        match addr {
+            IpAddr::V4(addr) => {
+                let is_edge = |cidr: &Cidr| cidr.is_network_or_broadcast(addr);
+                is_host_v4(addr)
+                    && !self.is_our_ipv4(addr)
+                    && !self.networks_ipv4.iter().any(is_edge)
+            }
+            IpAddr::V6(addr) => is_host_v6(addr) && !self.is_our_ipv6(addr),
+        }
     }
 
     /// Is `group` one that we listen to: all nodes, or the solicited-node group of an address of
@@ -220,6 +240,48 @@ mod tests {
         assert_eq!(lonely.next_hop(ip("192.0.2.1")), None);
         assert_eq!(lonely.next_hop(ip("fe80::1")), None, "no IPv6 at all");
         assert!(!lonely.is_our_group(ALL_NODES));
+    }
+
+    #[test]
+    fn sources_that_cannot_be() {
+        let mut interface = Interface::new(
+            MacAddr([2; 6]),
+            ["198.18.0.1/24", "198.18.8.1/31", "198.18.9.1/32", "2001:db8::1/64"]
+                .map(|text| text.parse().unwrap())
+                .into(),
+        );
+        interface.ranges = vec!["198.19.0.0/22".parse().unwrap()];
+        let routes = Routes::new(&interface);
+        for (source, possible) in [
+            ("198.18.0.2", true),
+            ("198.18.0.0", false),
+            ("198.18.0.255", false),
+            ("198.18.0.1", false),
+            ("198.18.1.0", true), // of a network that we do not know
+            ("198.18.1.255", true),
+            ("198.18.8.0", true), // RFC 3021
+            ("198.18.8.1", false),
+            ("198.18.9.1", false),
+            ("198.18.9.0", true),
+            ("198.19.0.0", false),
+            ("198.19.0.7", false),
+            ("198.19.3.255", false),
+            ("0.0.0.0", false),
+            ("127.0.0.1", false),
+            ("224.0.0.1", false),
+            ("255.255.255.255", false),
+            ("2001:db8::2", true),
+            ("2001:db8::1", false),
+            ("fe80::2", true),
+            ("::", false),
+            ("::1", false),
+            ("::ffff:198.18.0.2", false),
+            ("ff02::1", false),
+        ] {
+            assert_eq!(routes.is_possible_source(ip(source)), possible, "{source}");
+        }
+        let link_local = interface.link_local().into();
+        assert!(!routes.is_possible_source(link_local), "ours too");
     }
 
     #[test]

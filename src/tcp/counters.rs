@@ -243,19 +243,62 @@ counters! {
         not_our_mac = "not_our_mac",
         /// Not for one of our IP addresses.
         not_our_address = "not_our_address",
-        /// A source address that no host may use.
+        /// A source MAC address that is a group address or zero.
+        bad_source_mac = "bad_source_mac",
+        /// A source address that no other host may send from: a group, loopback, one of ours, the
+        /// broadcast or network address of a network of ours.
         bad_source = "bad_source",
+        /// A packet to one address of ours in a frame to a group, or a ping to a group.
+        group_frame = "group_frame",
         /// An IP fragment; they are not reassembled.
         fragment = "fragment",
-        /// A wrong IP, TCP or ICMP checksum.
+        /// A wrong IP, TCP, UDP or ICMP checksum.
         checksum = "checksum",
-        /// A transport protocol other than TCP and ICMP.
+        /// A transport protocol other than TCP, UDP and ICMP.
         protocol = "protocol",
-        /// A reply that found the queue of control frames full.
-        control_queue = "control_queue",
+        /// A neighbour message that breaks RFC 4861 §7.1.
+        ndp_invalid = "ndp_invalid",
         /// An ARP or neighbour message of a station that claims an address of ours.
         address_conflict = "address_conflict",
         /// An ICMP message that needs no answer.
         icmp_ignored = "icmp_ignored",
+        /// Of the frames that we send: an answer that found the queue of control frames full.
+        control_queue = "control_queue",
+        /// Of the frames that we send: an ICMP error that the limit of all errors withheld.
+        icmp_limited = "icmp_limited",
+    }
+}
+
+counters! {
+    /// Frames received and handled, by kind. With those that [`Drops`] counts they are all that were
+    /// received: each is counted once, here or there.
+    Handled {
+        /// Segments that TCP looked at; what became of them is told by [`Counters`].
+        tcp = "tcp",
+        /// ARP messages.
+        arp = "arp",
+        /// Neighbour solicitations and advertisements.
+        ndp = "ndp",
+        /// Other ICMP messages over IPv4.
+        icmp = "icmp",
+        /// Other ICMPv6 messages.
+        icmpv6 = "icmpv6",
+        /// UDP datagrams to our addresses: each gets port unreachable, within the limit of all errors.
+        udp = "udp",
+    }
+}
+
+impl Drops {
+    /// Frames received that went no further: all but the answers of our own that were not sent.
+    pub fn received(&self) -> u64 {
+        let all: u64 = self.iter().map(|(_, count)| count).sum();
+        all - self.control_queue.get() - self.icmp_limited.get()
+    }
+}
+
+impl Handled {
+    /// Frames received and handled, of all kinds.
+    pub fn sum(&self) -> u64 {
+        self.iter().map(|(_, count)| count).sum()
     }
 }

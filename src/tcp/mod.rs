@@ -30,6 +30,6 @@ pub mod tuple;
 
 pub use config::{Config, KeepAlive, SynCookies, TimeWaitPolicy};
 pub use connection::{Arrival, Birth, CloseReason, Connection, Context, Flag, Outgoing};
-pub use counters::{Counter, Counters, Drops};
+pub use counters::{Counter, Counters, Drops, Handled};
 pub use state::State;
 pub use tuple::{Ip, Tuple};

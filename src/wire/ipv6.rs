@@ -115,6 +115,18 @@ impl<'a> Ipv6<'a> {
         self.fragment
     }
 
+    /// Where in the packet the number of its protocol stands: in the fixed header or in the last
+    /// extension header.
+    pub fn protocol_at(&self) -> usize {
+        let (mut at, mut kind, mut next) = (6, self.header[6], HEADER_LEN);
+        while next < self.header.len() {
+            let len =
+                if kind == FRAGMENT { 8 } else { (usize::from(self.header[next + 1]) + 1) * 8 };
+            (at, kind, next) = (next, self.header[next], next + len);
+        }
+        at
+    }
+
     /// The ECN field (RFC 3168 §5): 0 not-ECT, 1 ECT(1), 2 ECT(0), 3 CE.
     #[inline]
     pub const fn ecn(&self) -> u8 {
@@ -224,6 +236,10 @@ mod tests {
             (read.protocol, read.payload.to_vec(), read.is_fragment())
         };
         let data: &[u8] = &[0xaa; 5];
+        let at = |bytes: Vec<u8>| Ipv6::parse(&bytes).unwrap().protocol_at();
+        assert_eq!(at(with(6, &[data])), 6);
+        assert_eq!(at(with(0, &[&then(60, PAD.into()), &PAD, data])), 48);
+        assert_eq!(at(with(44, &[&[60, 0, 0, 0, 0, 0, 0, 1], &PAD, data])), 48);
         assert_eq!(ok(with(0, &[&PAD, data])), (6, data.to_vec(), false));
         assert_eq!(ok(with(60, &[&PAD, data])), (6, data.to_vec(), false));
         let chain = with(0, &[&then(60, PAD.into()), &PAD, data]);

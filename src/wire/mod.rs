@@ -29,6 +29,7 @@ pub mod quote;
 pub mod seq;
 pub mod summary;
 pub mod tcp;
+pub mod udp;
 
 use core::fmt;
 use core::net::Ipv6Addr;
@@ -99,6 +100,10 @@ reasons! {
     ShortTcp = "segment shorter than a TCP header",
     /// The TCP data offset is below 5 or beyond the segment.
     TcpDataOffset = "TCP data offset below 5 or beyond the segment",
+    /// The segment ends farther into its frame than 65,535 octets.
+    LongFrame = "TCP segment beyond the first 65,535 octets of its frame",
+    /// The datagram ends within its UDP header, or its length field does not fit.
+    UdpLength = "UDP datagram shorter than its header or its length field",
     /// The ICMP message ends early.
     ShortIcmpv4 = "ICMP message too short for its type",
     /// The ICMPv6 message ends early.
@@ -121,6 +126,8 @@ impl core::error::Error for Malformed {}
 pub const PROTOCOL_ICMPV4: u8 = 1;
 /// The protocol number of TCP (RFC 9293).
 pub const PROTOCOL_TCP: u8 = 6;
+/// The protocol number of UDP (RFC 768).
+pub const PROTOCOL_UDP: u8 = 17;
 /// The protocol number of ICMP for IPv6 (RFC 4443).
 pub const PROTOCOL_ICMPV6: u8 = 58;
 
@@ -138,6 +145,14 @@ impl MacAddr {
     #[inline]
     pub const fn is_multicast(self) -> bool {
         self.0[0] & 1 != 0
+    }
+
+    /// Can this be the address of one station? A group cannot, and zero is no address: neither is ever
+    /// the source of a frame (IEEE 802.3 §3.2.3).
+    #[inline]
+    pub const fn is_individual(self) -> bool {
+        let [a, b, c, d, e, g] = self.0;
+        a & 1 == 0 && (a | b | c | d | e | g) != 0
     }
 
     /// The group address that an IPv6 multicast packet is sent to (RFC 2464 §7).

@@ -16,12 +16,11 @@ use super::ipv6::{self, Ipv6};
 use super::options::Options;
 use super::quote::Quote;
 use super::tcp::{self, Flags, Segment};
-use super::{Malformed, PROTOCOL_ICMPV4, PROTOCOL_ICMPV6, PROTOCOL_TCP};
+use super::{Malformed, PROTOCOL_ICMPV4, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP};
 
 /// Longer than any packet of IP with its Ethernet header: what a frame says of itself never goes
 /// beyond.
 const LONGEST: usize = 1 << 17;
-const PROTOCOL_UDP: u8 = 17;
 /// An ethertype below this is a length (IEEE 802.3).
 const LEAST_ETHERTYPE: u16 = 0x600;
 

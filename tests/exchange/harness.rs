@@ -291,6 +291,12 @@ impl Exchange {
         self.sent.pop_front().expect("a frame").frame
     }
 
+    /// The same, or `None` if we have sent nothing more.
+    pub fn try_sent_frame(&mut self) -> Option<Vec<u8>> {
+        self.drain();
+        Some(self.sent.pop_front()?.frame)
+    }
+
     // time
 
     /// Time passes, until `ms` milliseconds after the beginning. What we sent before was to be

@@ -180,7 +180,8 @@ fn what_is_not_for_us_is_counted_by_its_reason() {
     tcp.receives_frame(&changed(12, &[0x88, 0xcc]));
     tcp.receives_frame(&changed(30, &[198, 18, 0, 77]));
     tcp.receives_frame(&changed(20, &[0x20, 0]));
-    tcp.receives_frame(&changed(23, &[17]));
+    tcp.receives_frame(&changed(23, &[132]));
+    tcp.sent_frame(); // protocol unreachable
     tcp.receives_frame(&frame[..20]);
     let drops = &tcp.engine.metrics().drops;
     let counted = [
