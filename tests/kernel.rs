@@ -4,6 +4,8 @@
 
 #[path = "kernel/flood.rs"]
 mod flood;
+#[path = "kernel/links.rs"]
+mod links;
 #[path = "kernel/namespace.rs"]
 #[allow(dead_code)] // of which other tests use more
 mod namespace;

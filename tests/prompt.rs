@@ -426,7 +426,10 @@ fn the_prompt_lists_connections_and_sets_the_rate() {
         "{ports}"
     );
     let received = |answer: &str| number(answer, "RX-packets");
-    at.ask_until("show port stats 1", |answer| received(answer).is_some_and(|count| count > 100));
+    let shown = at
+        .ask_until("show port stats 1", |answer| received(answer).is_some_and(|count| count > 100));
+    assert!(number(&shown, "RX-bytes").unwrap() > 5_000, "net_ring counts none: {shown}");
+    assert!(shown.contains("  handled ") && number(&shown, "tcp").unwrap() > 100, "{shown}");
     at.ask("clear port stats 1");
     at.ask("show port stats 9");
 

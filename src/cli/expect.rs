@@ -25,7 +25,8 @@ const OPERATORS: [(&str, Comparison); 6] = [
     (">", |value, bound| value > bound),
 ];
 /// What a result has of engines.
-const SIDE: [&str; 6] = ["packets", "cycles", "time_wait", "syn", "drops", "tcp"];
+const SIDE: [&str; 8] =
+    ["packets", "cycles", "time_wait", "syn", "link_downs", "handled", "drops", "tcp"];
 
 /// A figure of the result, and what it is expected to be.
 #[derive(Clone, Debug)]
@@ -135,6 +136,7 @@ fn template() -> Value {
     let side = blank.side.get_or_insert_default();
     side.tcp = tcp;
     let metrics = Metrics::default();
+    side.handled = metrics.handled.iter().map(|(name, none)| (name.to_owned(), none)).collect();
     let drops = metrics.drops.iter().chain(PortStats::default().losses());
     side.drops = drops.map(|(name, none)| (name.to_owned(), none)).collect();
     for both in [&mut blank.client, &mut blank.server] {

@@ -14,6 +14,8 @@ use std::fs;
 use std::path::PathBuf;
 
 pub use finding::{Finding, Level, good, missing, note};
+#[cfg(feature = "dpdk")]
+pub use interface::index_of;
 pub use interface::{Interface, interfaces};
 
 /// A machine as its /proc and /sys tell it.

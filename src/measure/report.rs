@@ -335,6 +335,13 @@ pub struct Side {
     pub time_wait: TimeWait,
     /// Half-open connections.
     pub syn: Syn,
+    /// How often the link of the port went down.
+    #[serde(default)]
+    pub link_downs: u64,
+    /// Frames that were received and handled, by kind. With those that `drops` tells of, but for
+    /// `control_queue`, `icmp_limited` and what ports lost, they are all that were received.
+    #[serde(default)]
+    pub handled: BTreeMap<String, u64>,
     /// Frames that went no further, by reason.
     pub drops: BTreeMap<String, u64>,
     /// TCP counters under `nstat`'s names.

@@ -62,11 +62,13 @@ impl Bytes {
 
 impl Side {
     fn since(self, before: &Side) -> Self {
-        let Side { packets, cycles: _, time_wait, syn, drops, tcp } = before;
+        let Side { packets, cycles: _, time_wait, syn, link_downs, handled, drops, tcp } = before;
         Side {
             packets: self.packets.since(packets),
             time_wait: self.time_wait.since(time_wait),
             syn: self.syn.since(syn),
+            link_downs: self.link_downs.saturating_sub(*link_downs),
+            handled: counts_since(self.handled, handled),
             drops: counts_since(self.drops, drops),
             tcp: counts_since(self.tcp, tcp),
             ..self

@@ -227,7 +227,7 @@ fn bytes(of: &Bytes) -> String {
 }
 
 fn sides(out: &mut String, indent: &str, side: &Side) {
-    let Side { packets, cycles, time_wait, syn, drops, tcp } = side;
+    let Side { packets, cycles, time_wait, syn, link_downs, handled, drops, tcp } = side;
     let named = |name: &str| format!("{indent}{name}");
     let Packets { rx, tx, rx_per_s, tx_per_s } = packets;
     let text = format!("rx {rx} ({} pps)  tx {tx} ({} pps)", human(*rx_per_s), human(*tx_per_s));
@@ -245,7 +245,10 @@ fn sides(out: &mut String, indent: &str, side: &Side) {
     if let Some(text) = syn_row(syn) {
         row(out, &named("syn"), &text);
     }
-    for (name, counts) in [("drops", drops), ("tcp", tcp)] {
+    if *link_downs > 0 {
+        row(out, &named("link"), &format!("went down {link_downs} times"));
+    }
+    for (name, counts) in [("handled", handled), ("drops", drops), ("tcp", tcp)] {
         let text: Vec<String> = counts
             .iter()
             .filter(|(_, count)| **count > 0)

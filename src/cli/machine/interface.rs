@@ -50,6 +50,12 @@ pub fn interfaces() -> Vec<Interface> {
     found
 }
 
+/// The index of an interface of this network namespace: another for each that has the name in turn.
+#[cfg(feature = "dpdk")]
+pub fn index_of(name: &str) -> Option<u32> {
+    nix::net::if_::if_nametoindex(name).ok()
+}
+
 impl Machine {
     /// What there is to say of the interface that a port shall sit on, with these addresses of ours.
     pub(super) fn interface(
@@ -90,7 +96,10 @@ impl Machine {
             ));
         }
         match need {
-            Need::Packet => findings.extend(self.answered_by_the_kernel(ours)),
+            Need::Packet => {
+                findings.extend(self.answered_by_the_kernel(ours));
+                findings.extend(self.forwarded_by_the_kernel(name, ours));
+            }
             Need::Xdp => findings.extend(self.taken_from_the_kernel(interface)),
             Need::Tap => {}
         }
@@ -122,6 +131,29 @@ impl Machine {
             format!("{address} is the kernel's too: its TCP resets our connections"),
             format!("ip addr del {address}/{length} dev {name} (as root), or another --address"),
         ))
+    }
+
+    /// What is addressed to another host the kernel forwards, if it may: what is for us goes out again.
+    /// Over IPv4 each interface has a switch of its own, over IPv6 that of all of them decides.
+    fn forwarded_by_the_kernel(&self, name: &str, ours: &[Cidr]) -> Vec<Finding> {
+        let has = |ipv4: bool| ours.is_empty() || ours.iter().any(|c| c.addr.is_ipv4() == ipv4);
+        let switches = [
+            ("IPv4", has(true), format!("net/ipv4/conf/{name}/forwarding")),
+            ("IPv6", has(false), "net/ipv6/conf/all/forwarding".to_owned()),
+        ];
+        let mut findings = Vec::new();
+        for (family, used, key) in switches {
+            let value = self.read(&format!("proc/sys/{key}"));
+            // of a VLAN the name has a dot, which separates nothing
+            let spelt = if name.contains('.') { key.clone() } else { key.replace('/', ".") };
+            if used && value.is_some_and(|value| value != "0") {
+                findings.push(note(
+                    format!("the kernel forwards {family}: what comes in on {name} for us it sends again"),
+                    format!("sysctl -w {spelt}=0 (as root)"),
+                ));
+            }
+        }
+        findings
     }
 
     /// The kernel gets nothing of the queue that we poll, and we get nothing of the others.

@@ -223,6 +223,42 @@ fn interfaces_that_are_used_otherwise() {
     }
 }
 
+/// What is for us is not addressed to the kernel, so it forwards it if it may.
+#[test]
+fn a_kernel_that_forwards() {
+    let ipv4 = "proc/sys/net/ipv4/conf/veth0/forwarding";
+    let ipv6 = "proc/sys/net/ipv6/conf/all/forwarding";
+    let fake = with_interface("forwards", |_| ());
+    let set = |file: &str, value: &str| {
+        let file = fake.0.root.join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, value).unwrap();
+    };
+    set(ipv4, "0\n");
+    set(ipv6, "0\n");
+    set("proc/sys/net/ipv4/conf/eth7/forwarding", "1\n");
+    let findings = looks(&fake, "af_packet", |_| ());
+    assert!(findings.iter().all(|finding| finding.level == Level::Good), "{findings:?}");
+    for (file, family) in [(ipv4, "IPv4"), (ipv6, "IPv6")] {
+        set(file, "1\n");
+        let findings = looks(&fake, "af_packet", |_| ());
+        let finding = told(&findings, &format!("forwards {family}"));
+        assert_eq!(finding.level, Level::Note);
+        let key = file.strip_prefix("proc/sys/").unwrap().replace('/', ".");
+        assert_eq!(finding.remedy.unwrap(), format!("sysctl -w {key}=0 (as root)"));
+        let others = findings.iter().filter(|finding| finding.level != Level::Good).count();
+        assert_eq!(others, 1, "{findings:?}");
+        // what an XDP program takes never gets as far
+        let findings = looks(&fake, "af_xdp", |_| ());
+        assert!(findings.iter().all(|finding| finding.level == Level::Good), "{findings:?}");
+        set(file, "0\n");
+    }
+    // an address that is not used is not forwarded for
+    set(ipv6, "1\n");
+    let findings = looks(&fake, "af_packet", |profile| profile.server.addresses.truncate(1));
+    assert!(findings.iter().all(|finding| finding.level == Level::Good), "{findings:?}");
+}
+
 #[test]
 fn privileges_are_named() {
     let lacks = |profile: &str, set: u64| {

@@ -195,6 +195,7 @@ impl<W: Workload + Send + 'static> Clients<W> {
                 name: "client",
                 engines,
                 device,
+                link_downs: Default::default(),
                 descriptors: setup.profile.buffers.queue,
                 lcores: Vec::new(),
                 switches: Vec::new(),

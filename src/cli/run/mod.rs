@@ -17,6 +17,7 @@ mod desk;
 mod engines;
 mod hearing;
 mod lcores;
+mod links;
 mod listing;
 mod loopback;
 mod outcome;

@@ -4,6 +4,67 @@ use super::side::SideGauges;
 use crate::cli::prompt::{Of, PortPart};
 use crate::port::dpdk::EthDev;
 use core::fmt::Write;
+use core::sync::atomic::Ordering;
+use std::collections::BTreeMap;
+
+/// What the engines of a port had counted when its counters were cleared, by the port's id. Those of
+/// the device begin at 0 then; ours do not.
+pub type Cleared = BTreeMap<u16, Own>;
+
+/// What the engines of a port have counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Frames and octets, received and sent.
+    totals: [u64; 4],
+    handled: BTreeMap<String, u64>,
+    drops: BTreeMap<String, u64>,
+}
+
+impl Own {
+    fn of(side: &SideGauges) -> Self {
+        Own {
+            totals: [
+                side.sum(|engine| engine.metrics.rx_packets.get()),
+                side.sum(|engine| engine.metrics.rx_bytes.get()),
+                side.sum(|engine| engine.metrics.tx_packets.get()),
+                side.sum(|engine| engine.metrics.tx_bytes.get()),
+            ],
+            handled: side.handled(),
+            drops: side.drops(),
+        }
+    }
+
+    /// Without what had been counted before.
+    fn since(mut self, before: Option<&Own>) -> Self {
+        let Some(before) = before else { return self };
+        for (now, before) in self.totals.iter_mut().zip(before.totals) {
+            *now = now.saturating_sub(before);
+        }
+        for (now, before) in
+            [(&mut self.handled, &before.handled), (&mut self.drops, &before.drops)]
+        {
+            for (name, count) in now {
+                *count = count.saturating_sub(before.get(name).copied().unwrap_or(0));
+            }
+        }
+        self
+    }
+}
+
+/// What the device has counted, or, where it counts nothing (as `net_ring` no octets), we.
+fn counted(of_device: u64, own: u64) -> u64 {
+    if of_device == 0 { own } else { of_device }
+}
+
+/// Those that are not 0, each with its name.
+fn named(counts: &BTreeMap<String, u64>) -> String {
+    let named: Vec<String> = counts
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    if named.is_empty() { "nothing".to_owned() } else { named.join("  ") }
+}
 
 /// The ports of the sides that are asked for.
 ///
@@ -12,12 +73,12 @@ use core::fmt::Write;
 fn ports<'a>(
     sides: impl Iterator<Item = &'a SideGauges>,
     of: Of,
-) -> Result<Vec<(&'static str, &'a EthDev)>, String> {
-    let all: Vec<_> = sides.map(|side| (side.name, &side.device)).collect();
+) -> Result<Vec<&'a SideGauges>, String> {
+    let all: Vec<_> = sides.collect();
     let Of::Port(id) = of else { return Ok(all) };
-    let one: Vec<_> = all.iter().copied().filter(|(_, port)| port.port_id() == id).collect();
+    let one: Vec<_> = all.iter().copied().filter(|side| side.device.port_id() == id).collect();
     if one.is_empty() {
-        let known: Vec<String> = all.iter().map(|(_, port)| port.port_id().to_string()).collect();
+        let known: Vec<String> = all.iter().map(|side| side.device.port_id().to_string()).collect();
         return Err(format!("no port {id}: {} or all is expected", known.join(", ")));
     }
     Ok(one)
@@ -28,9 +89,11 @@ pub fn show<'a>(
     sides: impl Iterator<Item = &'a SideGauges>,
     part: PortPart,
     of: Of,
+    cleared: &Cleared,
 ) -> Result<String, String> {
     let mut out = String::new();
-    for (side, port) in ports(sides, of)? {
+    for gauges in ports(sides, of)? {
+        let (side, port) = (gauges.name, &gauges.device);
         let (id, name) = (port.port_id(), port.name());
         // a string takes all that is written
         let _ = match part {
@@ -48,18 +111,24 @@ pub fn show<'a>(
             PortPart::Info => out.write_str(&info(side, port)),
             PortPart::Stats => {
                 let stats = port.device_stats();
+                let own = Own::of(gauges).since(cleared.get(&id));
+                let [rx_packets, rx_bytes, tx_packets, tx_bytes] = own.totals;
                 writeln!(
                     out,
                     "port {id} {name} ({side})\n  RX-packets {:<14} RX-missed {:<10} RX-bytes {}\n  \
-                     RX-errors  {:<14} RX-nombuf {:<10}\n  TX-packets {:<14} TX-errors {:<10} TX-bytes {}",
-                    stats.rx_packets,
+                     RX-errors  {:<14} RX-nombuf {:<10}\n  TX-packets {:<14} TX-errors {:<10} TX-bytes {}\n  \
+                     link-downs {}\n  handled    {}\n  dropped    {}",
+                    counted(stats.rx_packets, rx_packets),
                     stats.rx_missed,
-                    stats.rx_bytes,
+                    counted(stats.rx_bytes, rx_bytes),
                     stats.rx_errors,
                     stats.rx_no_buffer,
-                    stats.tx_packets,
+                    counted(stats.tx_packets, tx_packets),
                     stats.tx_errors,
-                    stats.tx_bytes
+                    counted(stats.tx_bytes, tx_bytes),
+                    gauges.link_downs.load(Ordering::Relaxed),
+                    named(&own.handled),
+                    named(&own.drops),
                 )
             }
             PortPart::Xstats => {
@@ -122,7 +191,31 @@ pub fn info(side: &str, port: &EthDev) -> String {
 }
 
 /// `clear port ...`
-pub fn clear<'a>(sides: impl Iterator<Item = &'a SideGauges>, of: Of) -> Result<(), String> {
-    ports(sides, of)?.iter().for_each(|(_, port)| port.clear_stats());
+pub fn clear<'a>(
+    sides: impl Iterator<Item = &'a SideGauges>,
+    of: Of,
+    cleared: &mut Cleared,
+) -> Result<(), String> {
+    for side in ports(sides, of)? {
+        side.device.clear_stats();
+        cleared.insert(side.device.port_id(), Own::of(side));
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_before_is_left_out() {
+        let counts = |n| BTreeMap::from([("tcp".to_owned(), n), ("arp".to_owned(), 0)]);
+        let own =
+            |n| Own { totals: [n, 60 * n, 2 * n, 0], handled: counts(n), drops: counts(2 * n) };
+        assert_eq!(own(5).since(None), own(5));
+        assert_eq!(own(5).since(Some(&own(3))), own(2));
+        assert_eq!(named(&own(2).drops), "tcp 4");
+        assert_eq!(named(&own(0).drops), "nothing");
+        assert_eq!((counted(0, 7), counted(3, 7), counted(0, 0)), (7, 3, 0));
+    }
 }

@@ -111,6 +111,7 @@ impl Prompt {
                 sides: sides.collect(),
                 clients,
                 cleared: Vec::new(),
+                cleared_ports: ports::Cleared::new(),
                 warmup: script.warmup,
                 verbose: None,
             };
@@ -174,6 +175,7 @@ struct Talker {
     clients: Option<Steered>,
     /// What TCP had counted when that was cleared, for each side.
     cleared: Vec<BTreeMap<String, u64>>,
+    cleared_ports: ports::Cleared,
     warmup: Duration,
     verbose: Option<Verbose>,
 }
@@ -339,9 +341,13 @@ impl Talker {
                 String::new()
             }
             Order::Show(question) => self.question(question)?,
-            Order::ShowPort(part, of) => ports::show(self.sides.iter().map(|(s, _)| s), part, of)?,
+            Order::ShowPort(part, of) => {
+                let sides = self.sides.iter().map(|(side, _)| side);
+                ports::show(sides, part, of, &self.cleared_ports)?
+            }
             Order::ClearPort(of) => {
-                ports::clear(self.sides.iter().map(|(side, _)| side), of)?;
+                let sides = self.sides.iter().map(|(side, _)| side);
+                ports::clear(sides, of, &mut self.cleared_ports)?;
                 String::new()
             }
             Order::Load(file) => return self.load(&file, depth),

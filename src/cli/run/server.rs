@@ -94,6 +94,7 @@ impl<S: App> Servers<S> {
             name: "server",
             engines,
             device,
+            link_downs: Default::default(),
             descriptors: setup.profile.buffers.queue,
             lcores: Vec::new(),
             switches: Vec::new(),

@@ -7,6 +7,7 @@
 //! ```
 
 use super::desk::{Asked, Desk};
+use super::links::Links;
 use super::outcome;
 use super::prompt::{Prompt, Script, Steered};
 use super::readings::{Board, Readings};
@@ -76,7 +77,8 @@ pub fn run<W: Workload + Send + 'static, S: App + Send + 'static>(
     set_log_output(move |line| log.say(line));
     let mut prompt = Prompt::new(script, desk.clone(), screen.clone(), &rig.sides, steered);
     let overhead = rig.calibrate()?;
-    let mut session = Session { overhead, job, signals, screen, desk, board };
+    let links = Links::of(&rig.sides, &rig.setup.profile);
+    let mut session = Session { overhead, job, signals, screen, desk, board, links };
     let ran = session.all(&mut rig, &mut prompt);
     let halted = rig.halt();
     drop(rig);
@@ -93,6 +95,7 @@ struct Session<'a> {
     screen: Screen,
     desk: Arc<Desk>,
     board: Arc<Mutex<Board>>,
+    links: Links,
 }
 
 impl Session<'_> {
@@ -117,7 +120,7 @@ impl Session<'_> {
                 earlier = earlier.and(Err(failure.before("an earlier run: ")));
             }
             last = self.run(rig, length, prompt);
-            let goes_on = !rig.is_lost() && self.goes_on(prompt);
+            let goes_on = !rig.is_lost() && !self.links.is_one_gone() && self.goes_on(prompt);
             if goes_on {
                 if let (Err(failure), true) = (&last, prompt.is_typed()) {
                     self.screen.say(&format!("lastack: {failure}"));
@@ -130,7 +133,8 @@ impl Session<'_> {
             }
             next = self.wait(rig, prompt);
         }
-        last.and(earlier)
+        // an interface that has gone explains the rest
+        self.links.outcome().and(last).and(earlier)
     }
 
     /// One run, of this length.
@@ -153,7 +157,11 @@ impl Session<'_> {
         if !common.interactive {
             self.screen.begin(length);
         }
-        let ended = || rig.is_down() || self.desk.wants_to_end() || self.desk.wants_to_stop();
+        let (links, desk, screen) = (&mut self.links, &self.desk, &self.screen);
+        let ended = || {
+            links.look(|line| screen.say(line));
+            rig.is_down() || links.is_one_gone() || desk.wants_to_end() || desk.wants_to_stop()
+        };
         let sides: Vec<_> = rig.sides.iter().collect();
         let (windows, hearing) =
             watch(&timing, self.signals, &sides, &mut readings, &self.screen, ended);
@@ -190,7 +198,7 @@ impl Session<'_> {
 
     /// Waits for the prompt to start a run. Returns its length, or `None` if there will be none.
     fn wait<W: Workload + Send + 'static, S: App + Send + 'static>(
-        &self,
+        &mut self,
         rig: &Rig<W, S>,
         prompt: &Prompt,
     ) -> Option<Option<Duration>> {
@@ -201,6 +209,11 @@ impl Session<'_> {
                 Some(Asked::Start(Some(FOREVER))) => return Some(None),
                 Some(Asked::Start(length)) => return Some(length.or(self.job.length())),
                 Some(Asked::Stop) | None => {}
+            }
+            let (links, screen) = (&mut self.links, &self.screen);
+            links.look(|line| screen.say(line));
+            if links.is_one_gone() {
+                return None;
             }
             if left || self.desk.wants_to_end() || self.signals.terminated() || rig.is_down() {
                 return None;

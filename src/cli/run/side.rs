@@ -8,6 +8,7 @@ use crate::measure::report::{
 };
 use crate::port::dpdk::EthDev;
 use crate::tcp::Counters;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct SideGauges {
     pub engines: Vec<Gauges>,
     /// Its port.
     pub device: EthDev,
+    /// How often the link of its port went down.
+    pub link_downs: Arc<AtomicU64>,
     /// Descriptors of each queue.
     pub descriptors: u16,
     /// The lcores that poll them, once they have their places.
@@ -118,30 +121,33 @@ impl SideGauges {
 
     /// What the engines did, for a report. `port_drops` are those that ports counted.
     fn side(&self, window: &Window, tsc_hz: u64, port_drops: &BTreeMap<String, u64>) -> Side {
-        let mut drops = port_drops.clone();
-        let tcp = self.tcp();
-        for engine in &self.engines {
-            for (name, count) in engine.metrics.drops.iter() {
-                *drops.entry(name.to_owned()).or_default() += count;
-            }
-        }
+        let mut drops = self.drops();
+        drops.extend(port_drops.clone());
         Side {
             packets: Packets::of(&self.totals(), &window.totals, window.span),
             cycles: Cycles::of(&window.totals, tsc_hz),
             time_wait: self.time_wait(),
             syn: self.syn(),
+            link_downs: self.link_downs.load(Ordering::Relaxed),
+            handled: self.handled(),
             drops,
-            tcp,
+            tcp: self.tcp(),
         }
     }
 
     /// TCP's counters by name.
     pub fn tcp(&self) -> BTreeMap<String, u64> {
-        let mut tcp = BTreeMap::new();
-        for (name, count) in self.engines.iter().flat_map(|engine| engine.metrics.tcp.iter()) {
-            *tcp.entry(name.to_owned()).or_default() += count;
-        }
-        tcp
+        by_name(self.engines.iter().flat_map(|engine| engine.metrics.tcp.iter()))
+    }
+
+    /// Frames that were handled, by kind.
+    pub fn handled(&self) -> BTreeMap<String, u64> {
+        by_name(self.engines.iter().flat_map(|engine| engine.metrics.handled.iter()))
+    }
+
+    /// Frames that engines dropped, by reason.
+    pub fn drops(&self) -> BTreeMap<String, u64> {
+        by_name(self.engines.iter().flat_map(|engine| engine.metrics.drops.iter()))
     }
 
     /// All of it, for a report of two sides.
@@ -225,4 +231,13 @@ impl SideGauges {
         rows.truncate(rows.iter().rposition(|row| row.entries > 0).map_or(0, |last| last + 1));
         rows
     }
+}
+
+/// The sums of counters that have the same name.
+fn by_name(counts: impl Iterator<Item = (&'static str, u64)>) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for (name, count) in counts {
+        *sums.entry(name.to_owned()).or_default() += count;
+    }
+    sums
 }

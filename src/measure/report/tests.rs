@@ -47,7 +47,7 @@ const TOP: &[&str] = &[
     "close",
     "errors",
 ];
-const SIDE: &[&str] = &["packets", "cycles", "time_wait", "syn", "drops", "tcp"];
+const SIDE: &[&str] = &["packets", "cycles", "time_wait", "syn", "handled", "drops", "tcp"];
 
 fn has_side_keys(object: &Value) {
     has(object, SIDE);
