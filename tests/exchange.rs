@@ -36,6 +36,8 @@ mod loss;
 mod memory;
 #[path = "exchange/missing_timestamps.rs"]
 mod missing_timestamps;
+#[path = "exchange/neighbours.rs"]
+mod neighbours;
 #[path = "exchange/no_trace.rs"]
 mod no_trace;
 #[path = "exchange/open.rs"]

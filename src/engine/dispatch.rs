@@ -204,9 +204,13 @@ impl<A: App> Engine<A> {
             },
         };
         let Some(index) = connection else { return };
+        let progress = stack.neighbours.wants_proof().then(|| stack.conns[index].tcp.progress());
         let mut cx = context!(stack);
         cx.congestion_experienced = staged.congestion;
         let arrival = stack.conns[index].tcp.on_segment(&mut cx, &segment);
+        if let Some(before) = progress {
+            stack.confirm_neighbour(index, before);
+        }
         self.carry_out(index, &arrival);
     }
 

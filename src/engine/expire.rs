@@ -48,8 +48,13 @@ impl Stack {
     }
 
     fn timer_fires(&mut self, index: u32) {
+        let before = self.conns[index].tcp.unanswered();
         let mut cx = context!(self);
-        match self.conns[index].tcp.on_timer(&mut cx) {
+        let expiry = self.conns[index].tcp.on_timer(&mut cx);
+        if self.conns[index].tcp.unanswered() > before {
+            self.doubt_neighbour(index);
+        }
+        match expiry {
             Expiry::Ended(reason) => self.finish(index, reason),
             Expiry::Orphaned => self.abort_at(index, CloseReason::TimedOut),
             Expiry::LingerOver => {

@@ -11,6 +11,7 @@ use crate::wire::icmpv4::Icmpv4;
 use crate::wire::icmpv6::{self, Icmpv6};
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::Ipv6;
+use crate::wire::seq::SeqNumber;
 use crate::wire::{MacAddr, Malformed, checksum};
 use core::mem;
 
@@ -177,6 +178,29 @@ impl Stack {
             }
             Resolution::Pending(_) => NextHop::Pending,
             Resolution::Unreachable(_) | Resolution::Full => NextHop::Unreachable,
+        }
+    }
+
+    /// A segment arrived for a connection that was here `before`: if it has moved, its neighbour is
+    /// reachable (RFC 4861 §7.3.1).
+    #[cold]
+    pub(super) fn confirm_neighbour(&mut self, index: u32, before: (SeqNumber, SeqNumber)) {
+        let block = &self.conns[index];
+        if block.tcp.progress() != before
+            && let Some(id) = block.neighbour
+        {
+            self.neighbours.confirm(id, self.now);
+        }
+    }
+
+    /// A connection was not answered in time: perhaps its neighbour is no longer where it was
+    /// (RFC 1122 §2.3.2.1).
+    #[cold]
+    pub(super) fn doubt_neighbour(&mut self, index: u32) {
+        let block = &self.conns[index];
+        if let Some(id) = block.neighbour {
+            self.neighbours.doubt(id, block.tcp.unanswered(), self.now);
+            self.poll_neighbours();
         }
     }
 

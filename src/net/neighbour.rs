@@ -5,15 +5,18 @@
 //! does nothing by itself.
 //!
 //! ```text
-//!            resolve              answer                 time                use
-//! (unknown) ────────▶ incomplete ────────▶ reachable ────────▶ stale ────────────▶ probing
-//!                         │ 3 tries            ▲                 ▲                   │ │ 3 tries
-//!                         ▼                    │ answer, confirm │ overheard         │ ▼
-//!                    unreachable               └─────────────────┴───────────────────┘ incomplete
+//!            resolve              answer                time          use           5 s
+//! (unknown) ────────▶ incomplete ────────▶ reachable ────────▶ stale ─────▶ delay ─────▶ probing
+//!                      ▲  │ 3 tries            ▲  │              ▲            │ doubt ▲    │ │
+//!                      │  ▼                    │  └─ doubt ──────┼────────────┴───────┘    │ │
+//!                      │ unreachable           └─────────────────┴──── answer, confirm ────┘ │
+//!                      └──────────────────────────── 3 tries ────────────────────────────────┘
 //! ```
-//! Stale and probing neighbours are sent to all the same: only who does not answer is given up.
+//! Frames go to stale, delayed and probed neighbours too. Only a neighbour that does not answer is
+//! given up. Progress of TCP confirms a neighbour, time-outs of TCP doubt it: see [`reachability`].
 
 mod list;
+mod reachability;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +45,9 @@ pub struct NeighbourConfig {
     pub limit: usize,
     /// How long an answer is believed (RFC 4861 §10: REACHABLE_TIME).
     pub reachable: Duration,
+    /// From the use of a stale neighbour to the first question: progress of TCP in this time saves
+    /// the question (RFC 4861 §10: DELAY_FIRST_PROBE_TIME).
+    pub delay: Duration,
     /// Between two questions to a neighbour (RFC 4861 §10: RETRANS_TIMER; RFC 1122 §2.3.2.1: at
     /// most one a second).
     pub retry: Duration,
@@ -56,6 +62,7 @@ impl Default for NeighbourConfig {
         NeighbourConfig {
             limit: 1024,
             reachable: Duration::from_secs(30),
+            delay: Duration::from_secs(5),
             retry: Duration::from_secs(1),
             hold_down: Duration::from_secs(3),
             in_use: Duration::from_secs(1),
@@ -166,7 +173,9 @@ pub enum State {
     Reachable,
     /// Has not answered for a while, or never.
     Stale,
-    /// Stale, used, and asked again.
+    /// Stale and used: asked again unless TCP confirms it first.
+    Delay,
+    /// Asked again, the station itself.
     Probing,
     /// Asked for the first time.
     Incomplete,
@@ -194,6 +203,8 @@ enum Phase {
     Permanent(MacAddr),
     /// Believed until the instant, stale from then on.
     Known(MacAddr, Instant),
+    /// Probed from the instant on.
+    Delay(MacAddr, Instant),
     Probing(MacAddr, u8),
     Incomplete(u8),
     /// Until the hold-down ends.
@@ -225,6 +236,10 @@ pub struct Neighbours {
     /// Entries that ask or have just asked, soonest first: each waits as long as every other, so the
     /// back is the place for one that has just asked.
     asking: List,
+    /// Entries in [`Phase::Delay`], soonest first: each waits as long as every other.
+    delayed: List,
+    /// Entries in [`Phase::Delay`] and [`Phase::Probing`].
+    unsure: usize,
     counters: NeighbourCounters,
 }
 
@@ -249,6 +264,8 @@ impl Neighbours {
             resolved: List::new(limit),
             unresolved: List::new(limit),
             asking: List::new(limit),
+            delayed: List::new(limit),
+            unsure: 0,
             counters: NeighbourCounters::default(),
         }
     }
@@ -307,28 +324,12 @@ impl Neighbours {
         match self.entries[id.slot()].phase {
             Phase::Known(mac, until) if now < until => Some(mac),
             Phase::Known(mac, _) => {
-                self.enter(id.slot(), Phase::Probing(mac, 0), now);
+                // RFC 4861 §7.3.3
+                self.enter(id.slot(), Phase::Delay(mac, now + self.config.delay), now);
                 Some(mac)
             }
-            Phase::Permanent(mac) | Phase::Probing(mac, _) => Some(mac),
+            Phase::Permanent(mac) | Phase::Delay(mac, _) | Phase::Probing(mac, _) => Some(mac),
             Phase::Incomplete(_) | Phase::Unreachable(_) => None,
-        }
-    }
-
-    /// The neighbour lives: TCP made progress with it (RFC 4861 §7.3.1). Saves the questions.
-    #[inline]
-    pub fn confirm(&mut self, id: NeighbourId, now: Instant) {
-        let Some(entry) = self.entries.get_mut(id.slot()) else { return };
-        if entry.generation != id.generation() || !entry.live {
-            return;
-        }
-        match &mut entry.phase {
-            Phase::Known(_, until) => *until = now + self.config.reachable,
-            Phase::Probing(mac, _) => {
-                let known = Phase::Known(*mac, now + self.config.reachable);
-                self.enter(id.slot(), known, now);
-            }
-            Phase::Permanent(_) | Phase::Incomplete(_) | Phase::Unreachable(_) => {}
         }
     }
 
@@ -366,7 +367,7 @@ impl Neighbours {
                 self.enter(slot, Phase::Known(mac, believed_until), now);
                 Learned::Resolved(id)
             }
-            (Phase::Known(known, _) | Phase::Probing(known, _), mac)
+            (Phase::Known(known, _) | Phase::Delay(known, _) | Phase::Probing(known, _), mac)
                 if mac.is_none_or(|mac| mac == known) =>
             {
                 // The same again proves something only if it is an answer.
@@ -385,12 +386,13 @@ impl Neighbours {
                 self.enter(slot, Phase::Known(known, now), now);
                 Learned::Known(id)
             }
-            (Phase::Probing(..), _) => Learned::Known(id),
+            (Phase::Delay(..) | Phase::Probing(..), _) => Learned::Known(id),
         }
     }
 
     /// What is to be done by `now`; ask until it is `None`. At most one answer for each entry.
     pub fn poll(&mut self, now: Instant) -> Option<Event> {
+        self.end_delays(now);
         while let Some(slot) = self.asking.first() {
             let Entry { ip, phase, due, .. } = self.entries[slot];
             if now < due {
@@ -413,9 +415,10 @@ impl Neighbours {
                     return Some(Event::Unreachable { id: self.id(slot), ip });
                 }
                 // It needs to ask no more, and enough time has passed that it may again.
-                Phase::Permanent(_) | Phase::Known(..) | Phase::Unreachable(_) => {
-                    self.asking.remove(slot);
-                }
+                Phase::Permanent(_)
+                | Phase::Known(..)
+                | Phase::Delay(..)
+                | Phase::Unreachable(_) => self.asking.remove(slot),
             }
         }
         None
@@ -424,7 +427,8 @@ impl Neighbours {
     /// When [`poll`](Self::poll) next may have something to say, unless something happens before.
     #[inline]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.asking.first().map(|slot| self.entries[slot].due)
+        let question = self.asking.first().map(|slot| self.entries[slot].due);
+        question.into_iter().chain(self.next_end_of_delay()).min()
     }
 
     /// How many entries there are.
@@ -452,6 +456,7 @@ impl Neighbours {
                 Phase::Permanent(mac) => (Some(mac), State::Permanent),
                 Phase::Known(mac, until) if now < until => (Some(mac), State::Reachable),
                 Phase::Known(mac, _) => (Some(mac), State::Stale),
+                Phase::Delay(mac, _) => (Some(mac), State::Delay),
                 Phase::Probing(mac, _) => (Some(mac), State::Probing),
                 Phase::Incomplete(_) => (None, State::Incomplete),
                 Phase::Unreachable(_) => (None, State::Unreachable),
@@ -468,7 +473,7 @@ impl Neighbours {
     fn enter(&mut self, slot: usize, phase: Phase, now: Instant) {
         let (resolved, unresolved, asks) = match phase {
             Phase::Permanent(_) => (false, false, false),
-            Phase::Known(..) => (true, false, false),
+            Phase::Known(..) | Phase::Delay(..) => (true, false, false),
             Phase::Probing(..) => (true, false, true),
             Phase::Incomplete(_) => (false, true, true),
             Phase::Unreachable(_) => (false, true, false),
@@ -481,6 +486,7 @@ impl Neighbours {
                 list.move_to_front(slot);
             }
         }
+        self.note_doubt(slot, phase);
         let entry = &mut self.entries[slot];
         entry.phase = phase;
         // One that has asked not long ago is still on the list and keeps its place, so that no turn
@@ -538,11 +544,13 @@ impl Neighbours {
     }
 
     fn vacate(&mut self, slot: usize) {
+        self.note_doubt(slot, Phase::Incomplete(0));
         for list in [&mut self.resolved, &mut self.unresolved, &mut self.asking] {
             list.remove(slot);
         }
         let entry = &mut self.entries[slot];
         self.by_ip.remove(&entry.ip);
+        entry.phase = Phase::Incomplete(0);
         entry.live = false;
         entry.generation = entry.generation.checked_add(1).unwrap_or(1);
         self.free.push(slot as u16);

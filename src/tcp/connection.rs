@@ -456,6 +456,18 @@ impl Connection {
         self.state
     }
 
+    /// SND.UNA and RCV.NXT: both stay where they are unless packets arrive in both directions
+    /// (RFC 4861 §7.3.1).
+    pub fn progress(&self) -> (SeqNumber, SeqNumber) {
+        (self.snd_una, self.rcv_nxt)
+    }
+
+    /// Time-outs in a row that the peer has not answered: of retransmissions, or of keep-alive.
+    #[inline]
+    pub fn unanswered(&self) -> u8 {
+        self.retries.max(self.probes)
+    }
+
     /// The two ends.
     pub fn tuple(&self) -> &Tuple {
         &self.tuple

@@ -87,6 +87,8 @@ pub struct Exchange {
     /// The two ECN bits of the peer's packets, and of the last one of ours.
     pub ecn: u8,
     pub our_ecn: u8,
+    /// The Ethernet address that the peer's frames come from, and ours must go to.
+    pub peer_mac: MacAddr,
     /// The VLAN that the peer's frames belong to, and ours must.
     pub vlan: Option<u16>,
     pub rhythm: Rhythm,
@@ -112,6 +114,7 @@ impl Exchange {
             remote: "198.18.0.2:40000".parse().unwrap(),
             ecn: 0,
             our_ecn: 0,
+            peer_mac: PEER_MAC,
             vlan,
             rhythm: Rhythm::Deadlines,
             listener: None,
@@ -282,6 +285,12 @@ impl Exchange {
         self.drain();
         let sent: Vec<_> = self.sent.drain(..).collect();
         sent.iter().filter_map(|sent| self.parse(&sent.frame)).collect()
+    }
+
+    /// All frames that we have sent by now, whatever they are.
+    pub fn sent_frames(&mut self) -> Vec<Vec<u8>> {
+        self.drain();
+        self.sent.drain(..).map(|sent| sent.frame).collect()
     }
 
     /// The next frame that we send, whatever it is.
@@ -474,7 +483,8 @@ impl Exchange {
         let mut frame = vec![0; 58 + payload.len()];
         let v4 = self.remote.is_ipv4();
         let ethertype = if v4 { ethernet::ETHERTYPE_IPV4 } else { ethernet::ETHERTYPE_IPV6 };
-        let mut len = ethernet::write_header(&mut frame, OUR_MAC, PEER_MAC, self.vlan, ethertype);
+        let mut len =
+            ethernet::write_header(&mut frame, OUR_MAC, self.peer_mac, self.vlan, ethertype);
         len += match (self.remote.ip(), self.local.ip()) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => Ipv4Header {
                 src,
@@ -522,7 +532,7 @@ impl Exchange {
         if protocol != PROTOCOL_TCP {
             return None;
         }
-        assert_eq!((ethernet.src, ethernet.dst), (OUR_MAC, PEER_MAC), "Ethernet addresses");
+        assert_eq!((ethernet.src, ethernet.dst), (OUR_MAC, self.peer_mac), "Ethernet addresses");
         assert_eq!(ethernet.vlan_id(), self.vlan, "VLAN");
         assert!(checksum::tcp_ok(src, dst, payload), "TCP checksum");
         let segment = Segment::parse(payload).unwrap();

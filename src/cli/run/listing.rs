@@ -42,6 +42,7 @@ const fn word(state: State) -> &'static str {
         State::Permanent => "permanent",
         State::Reachable => "reachable",
         State::Stale => "stale",
+        State::Delay => "to be asked",
         State::Probing => "asked again",
         State::Incomplete => "asked",
         State::Unreachable => "does not answer",

@@ -72,36 +72,100 @@ fn a_stale_neighbour_is_probed_when_used_and_only_then() {
     assert_eq!(state(&cache, ip(2), at(30_000)), Some((Some(mac(2)), State::Stale)));
     assert_eq!(cache.poll(at(30_000)), None, "nobody has used it");
     assert_eq!(cache.mac(id, at(40_000)), Some(mac(2)));
+    // RFC 4861 §7.3.3: TCP has five seconds to confirm it.
+    assert_eq!(state(&cache, ip(2), at(40_000)), Some((Some(mac(2)), State::Delay)));
+    assert!(cache.wants_proof());
+    assert_eq!((cache.poll(at(44_999)), cache.next_deadline()), (None, Some(at(45_000))));
     // To the station itself first, then to all; sent to until that starts.
-    for second in 40..43 {
+    for second in 45..48 {
         let ask = Event::Ask { ip: ip(2), to: Some(mac(2)) };
         assert_eq!(cache.poll(at(1000 * second)), Some(ask));
         assert_eq!(cache.mac(id, at(1000 * second + 1)), Some(mac(2)));
     }
-    for second in 43..46 {
+    for second in 48..51 {
         assert_eq!(cache.poll(at(1000 * second)), Some(Event::Ask { ip: ip(2), to: None }));
         assert_eq!(cache.mac(id, at(1000 * second + 1)), None);
     }
-    assert_eq!(cache.poll(at(46_000)), Some(Event::Unreachable { id, ip: ip(2) }));
+    assert_eq!(cache.poll(at(51_000)), Some(Event::Unreachable { id, ip: ip(2) }));
+    assert!(!cache.wants_proof());
 }
 
 #[test]
 fn progress_of_tcp_confirms() {
     let mut cache = cache(4);
     let id = reachable(&mut cache, 2, at(0));
-    cache.confirm(id, at(29_000));
-    assert_eq!(cache.mac(id, at(58_000)), Some(mac(2)));
-    assert_eq!(cache.poll(at(58_000)), None);
-    assert_eq!(cache.mac(id, at(59_000)), Some(mac(2)));
-    assert!(cache.poll(at(59_000)).is_some());
-    cache.confirm(id, at(59_100));
-    assert_eq!((cache.poll(at(70_000)), cache.next_deadline()), (None, None));
-    assert_eq!(state(&cache, ip(2), at(70_000)), Some((Some(mac(2)), State::Reachable)));
+    assert!(!cache.wants_proof(), "it has just answered");
+    assert_eq!(cache.mac(id, at(30_000)), Some(mac(2)));
+    assert!(cache.wants_proof());
+    cache.confirm(id, at(34_000)); // in DELAY
+    assert!(!cache.wants_proof());
+    assert_eq!((cache.poll(at(63_000)), cache.next_deadline()), (None, None));
+    assert_eq!(cache.mac(id, at(64_000)), Some(mac(2)));
+    assert!(cache.poll(at(69_000)).is_some());
+    cache.confirm(id, at(69_100)); // while it is probed
+    assert_eq!((cache.poll(at(80_000)), cache.next_deadline()), (None, None));
+    assert_eq!(state(&cache, ip(2), at(80_000)), Some((Some(mac(2)), State::Reachable)));
 
     // It says nothing of a neighbour without a station.
-    let Resolution::Pending(unknown) = cache.resolve(ip(3), at(70_000)) else { panic!() };
-    cache.confirm(unknown, at(70_000));
-    assert_eq!(cache.mac(unknown, at(70_000)), None);
+    let Resolution::Pending(unknown) = cache.resolve(ip(3), at(80_000)) else { panic!() };
+    cache.confirm(unknown, at(80_000));
+    assert_eq!(cache.mac(unknown, at(80_000)), None);
+}
+
+#[test]
+fn time_outs_of_tcp_doubt() {
+    let ask = |to| Some(Event::Ask { ip: ip(2), to });
+    // One alone says nothing of a neighbour that has answered not long ago.
+    let mut one = cache(4);
+    let id = reachable(&mut one, 2, at(0));
+    one.doubt(id, 1, at(10_000));
+    assert_eq!((one.poll(at(10_000)), one.wants_proof()), (None, false));
+    one.doubt(id, 2, at(12_000));
+    assert_eq!(one.mac(id, at(12_000)), Some(mac(2)), "sent to until it has not answered");
+    assert_eq!(one.poll(at(12_000)), ask(Some(mac(2))));
+    one.doubt(id, 3, at(12_100));
+    assert_eq!(one.poll(at(12_100)), None, "no sooner for being doubted again");
+    assert_eq!(one.learn(ip(2), Some(mac(2)), at(12_200), ANSWER), Learned::Known(id));
+    assert_eq!((one.poll(at(20_000)), one.next_deadline()), (None, None));
+    // A stale one is doubted by the first, in use or not.
+    for used in [false, true] {
+        let mut cache = cache(4);
+        let id = reachable(&mut cache, 2, at(0));
+        if used {
+            cache.mac(id, at(31_000));
+        }
+        cache.doubt(id, 1, at(32_000));
+        for second in 32..35 {
+            assert_eq!(cache.poll(at(second * 1_000)), ask(Some(mac(2))));
+        }
+        assert_eq!(cache.poll(at(35_000)), ask(None));
+        assert_eq!(cache.learn(ip(2), Some(mac(9)), at(35_001), ANSWER), Learned::Resolved(id));
+        assert_eq!(cache.mac(id, at(35_001)), Some(mac(9)), "the same handle, another station");
+    }
+    // A permanent one is not.
+    let mut fixed = cache(4);
+    let id = fixed.add_permanent(ip(2), mac(2), at(0)).unwrap();
+    fixed.doubt(id, 9, at(1));
+    fixed.doubt_all(at(1));
+    fixed.confirm(id, at(1));
+    assert_eq!((fixed.poll(at(1)), fixed.wants_proof()), (None, false));
+    assert_eq!(state(&fixed, ip(2), at(1)), Some((Some(mac(2)), State::Permanent)));
+}
+
+#[test]
+fn a_link_that_was_down_leaves_no_neighbour_sure() {
+    let mut cache = cache(4);
+    let id = reachable(&mut cache, 2, at(0));
+    let Resolution::Pending(gone) = cache.resolve(ip(3), at(0)) else { panic!() };
+    for second in 0..4 {
+        cache.poll(at(second * 1_000));
+    }
+    assert_eq!(cache.resolve(ip(3), at(3_500)), Resolution::Unreachable(gone));
+    cache.doubt_all(at(3_600));
+    assert_eq!(state(&cache, ip(2), at(3_600)), Some((Some(mac(2)), State::Stale)));
+    assert_eq!(cache.resolve(ip(3), at(3_600)), Resolution::Pending(gone), "asked again at once");
+    cache.doubt(id, 1, at(4_000));
+    assert_eq!(state(&cache, ip(2), at(4_000)), Some((Some(mac(2)), State::Probing)));
 }
 
 #[test]
@@ -206,6 +270,8 @@ enum Step {
     Use(u8),
     Learn(u8, u8, u8),
     Confirm(u8),
+    Doubt(u8, u8),
+    DoubtAll,
     Remove(u8),
     Permanent(u8),
     Poll,
@@ -218,6 +284,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0u8..24).prop_map(Step::Use),
         4 => (0u8..24, 0u8..5, 0u8..3).prop_map(|(h, c, m)| Step::Learn(h, c, m)),
         1 => (0u8..24).prop_map(Step::Confirm),
+        2 => (0u8..24, 1u8..4).prop_map(|(h, n)| Step::Doubt(h, n)),
+        1 => Just(Step::DoubtAll),
         1 => (0u8..24).prop_map(Step::Remove),
         1 => (0u8..24).prop_map(Step::Permanent),
         4 => Just(Step::Poll),
@@ -264,6 +332,10 @@ proptest! {
                 Step::Confirm(host) => {
                     if let Some(&id) = handles.get(&host) { cache.confirm(id, now); }
                 }
+                Step::Doubt(host, timeouts) => {
+                    if let Some(&id) = handles.get(&host) { cache.doubt(id, timeouts, now); }
+                }
+                Step::DoubtAll => cache.doubt_all(now),
                 Step::Remove(host) => { cache.remove(ip(host)); last_asked.remove(&ip(host)); }
                 Step::Permanent(host) => { cache.add_permanent(ip(host), mac(host), now); }
                 Step::Poll => {
@@ -282,6 +354,14 @@ proptest! {
             prop_assert!(cache.len() <= limit);
             prop_assert_eq!(cache.iter(now).count(), cache.len());
             prop_assert_eq!(cache.by_ip.capacity(), capacity, "nothing is allocated later");
+            let is_delayed = |entry: &Entry| matches!(entry.phase, Phase::Delay(..));
+            let delayed = cache.entries.iter().filter(|entry| is_delayed(entry)).count();
+            let probing = |entry: &&Entry| matches!(entry.phase, Phase::Probing(..));
+            let probed = cache.entries.iter().filter(probing).count();
+            prop_assert_eq!(cache.unsure, delayed + probed);
+            for (slot, entry) in cache.entries.iter().enumerate() {
+                prop_assert_eq!(is_delayed(entry), cache.delayed.contains(slot));
+            }
             // The list of what asks is in order, and nothing that asks is missing from it.
             let asks = cache.entries.iter().enumerate().filter(|(_, entry)| {
                 entry.live && matches!(entry.phase, Phase::Probing(..) | Phase::Incomplete(_))
