@@ -46,6 +46,8 @@ mod open;
 mod open_again;
 #[path = "exchange/orphans.rs"]
 mod orphans;
+#[path = "exchange/presence.rs"]
+mod presence;
 #[path = "exchange/reset.rs"]
 mod reset;
 #[path = "exchange/retransmit.rs"]

@@ -1,6 +1,7 @@
 //! What an engine is made of: addresses, habits, limits and secrets.
 
 use crate::net::address::{BadInterface, Interface};
+use crate::net::claim::ClaimConfig;
 use crate::tcp;
 use crate::tcp::cookie::CookieSecret;
 use core::fmt;
@@ -54,6 +55,10 @@ pub struct Config {
     /// The secret behind SYN cookies, if several hosts are to take each other's; else it comes from
     /// the seed.
     pub cookie_secret: Option<CookieSecret>,
+    /// How addresses are checked and announced. By default neither is done.
+    pub claim: ClaimConfig,
+    /// Report the multicast groups of our IPv6 addresses to routers and switches (RFC 3810).
+    pub report_groups: bool,
 }
 
 impl Config {
@@ -65,6 +70,8 @@ impl Config {
             limits: Limits::default(),
             seed,
             cookie_secret: None,
+            claim: ClaimConfig::default(),
+            report_groups: false,
         }
     }
 

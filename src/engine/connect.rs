@@ -25,7 +25,8 @@ impl Stack {
     /// # Errors
     /// [`Error::Invalid`] for port 0 or ends of different families, [`Error::AddressNotAvailable`]
     /// if the local address is not ours or no port is free, [`Error::AddressInUse`] if the 4-tuple
-    /// that was asked for is taken (also by TIME-WAIT), [`Error::Unreachable`] without a route,
+    /// that was asked for is taken (also by TIME-WAIT), [`Error::Unreachable`] without a route
+    /// and before our addresses are checked,
     /// [`Error::NoBuffers`] at the limit of connections.
     pub fn connect(
         &mut self,
@@ -42,7 +43,7 @@ impl Stack {
         if !self.routes.is_ours(local_ip) {
             return Err(Error::AddressNotAvailable);
         }
-        if self.routes.next_hop(remote.ip()).is_none() {
+        if self.presence.is_waiting() || self.routes.next_hop(remote.ip()).is_none() {
             return Err(Error::Unreachable);
         }
         if self.conns.is_full() {

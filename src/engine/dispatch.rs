@@ -93,6 +93,9 @@ impl<A: App> Engine<A> {
     pub fn input_burst<F: Frames + ?Sized>(&mut self, count: usize, frames: &mut F, now: Instant) {
         assert!(count <= 1 << 16, "a burst of {count} frames");
         self.stack.set_now(now);
+        if self.stack.presence.is_waiting() {
+            return self.stack.check_burst(count, frames);
+        }
         self.stack.arrived += count;
         let mut staged = [Staged::default(); BATCH];
         for first in (0..count).step_by(BATCH) {
@@ -123,6 +126,12 @@ impl<A: App> Engine<A> {
     pub fn poll(&mut self, now: Instant) -> usize {
         self.stack.set_now(now);
         self.stack.take_requests();
+        if self.stack.presence.is_due(now) {
+            self.stack.poll_presence();
+        }
+        if self.stack.presence.is_waiting() {
+            return 0; // RFC 5227 §2.1.1: nothing is sent from an address before it is ours
+        }
         self.stack.poll_neighbours();
         let stack = &mut self.stack;
         let fired =
@@ -168,6 +177,9 @@ impl<A: App> Engine<A> {
         let stack = &self.stack;
         if stack.has_output() || !stack.to_tell.is_empty() || stack.has_memory_for_waiting() {
             return Some(stack.now);
+        }
+        if stack.presence.is_waiting() {
+            return stack.presence.next_deadline().map(|at| at.max(stack.now));
         }
         let timer = stack.next_timer();
         let app = self.app.next_deadline();

@@ -124,6 +124,7 @@ impl Stack {
             self.time_waits.v6.next_deadline(self.now),
             self.next_half_open(),
             self.neighbours.next_deadline(),
+            self.presence.next_deadline(),
         ]
         .into_iter()
         .flatten()

@@ -38,6 +38,8 @@ pub enum Request {
     SetSynCookies(SynCookies),
     /// Take so many SYNs of a source in a second, as [`Stack::set_syn_limit`].
     SetSynLimit(Option<u16>),
+    /// The link has come up, as [`Stack::link_is_up`].
+    LinkIsUp,
     /// Answer this; [`Mailbox::answer`] has it after the next poll.
     Tell(Question),
 }
@@ -260,6 +262,10 @@ impl Stack {
             Request::Tell(question) => {
                 let told = self.tell(question);
                 let _ = self.mailbox.answers.push(told); // nobody took those before
+                return Ok(());
+            }
+            Request::LinkIsUp => {
+                self.link_is_up();
                 return Ok(());
             }
             Request::SetMsl(_) | Request::SetMslOnLink(_) => return Err(Error::Invalid),

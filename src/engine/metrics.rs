@@ -2,6 +2,7 @@
 
 use super::gauges::{Calendar, Lag};
 use super::mailbox::InForce;
+use super::presence::PresenceGauge;
 use crate::tcp::{Counter, Counters, Drops, Handled};
 
 /// The counters of one engine. The engine writes, other threads read.
@@ -39,6 +40,8 @@ pub struct Metrics {
     pub time_wait_lag: Lag,
     /// When the entries in TIME-WAIT expire.
     pub time_wait_left: Calendar,
+    /// Our addresses on the link, and who else claims them.
+    pub presence: PresenceGauge,
     /// Settings that may change while it runs.
     pub in_force: InForce,
 }

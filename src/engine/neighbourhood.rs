@@ -1,6 +1,7 @@
 //! What is not TCP: ARP, neighbour discovery, pings; and the connections that wait for a neighbour.
 
 use super::stack::{Mark, Stack};
+use crate::net::claim::Conflict;
 use crate::net::frame::write_neighbour_request;
 use crate::net::icmp::{self, Answer, Cause, Ignored, Reaction, TcpError, Then};
 use crate::net::neighbour::{Event, Learned, Resolution};
@@ -90,25 +91,42 @@ impl Stack {
                 self.wake_waiting();
             }
         }
-        let drops = &self.metrics.drops;
-        let counted = match reaction.then {
-            Then::Done => kind(&self.metrics.handled),
+        match reaction.then {
+            Then::Done => kind(&self.metrics.handled).bump(),
             Then::Answer(answer) => {
                 self.send_answer(&answer);
-                kind(&self.metrics.handled)
+                kind(&self.metrics.handled).bump();
             }
-            Then::TcpError(error) => match self.icmp_error(&error) {
-                true => kind(&self.metrics.handled),
-                false => &self.metrics.drops.icmp_ignored,
-            },
-            Then::Conflict { .. } => &drops.address_conflict,
-            Then::Ignored(why) => match why {
-                Ignored::NotForUs => &drops.not_our_address,
-                Ignored::Source => &drops.bad_source,
-                Ignored::Group => &drops.group_frame,
-                Ignored::HopLimit | Ignored::Neighbour => &drops.ndp_invalid,
-                Ignored::Quote | Ignored::Type => &drops.icmp_ignored,
-            },
+            Then::TcpError(error) => {
+                let counted = match self.icmp_error(&error) {
+                    true => kind(&self.metrics.handled),
+                    false => &self.metrics.drops.icmp_ignored,
+                };
+                counted.bump();
+            }
+            Then::Conflict { mac: Some(mac), .. } if mac == self.link.mac => {
+                self.metrics.drops.icmp_ignored.bump(); // our own, come back
+            }
+            Then::Conflict { ip, mac } => {
+                // counts the frame
+                self.address_conflict(Conflict { ip, mac: mac.unwrap_or(MacAddr::ZERO) });
+            }
+            Then::ListenerQuery(query) => {
+                self.listener_query(&query);
+                kind(&self.metrics.handled).bump();
+            }
+            Then::Ignored(why) => self.count_ignored(why),
+        }
+    }
+
+    fn count_ignored(&self, why: Ignored) {
+        let drops = &self.metrics.drops;
+        let counted = match why {
+            Ignored::NotForUs => &drops.not_our_address,
+            Ignored::Source => &drops.bad_source,
+            Ignored::Group => &drops.group_frame,
+            Ignored::HopLimit | Ignored::Neighbour => &drops.ndp_invalid,
+            Ignored::Quote | Ignored::Type => &drops.icmp_ignored,
         };
         counted.bump();
     }

@@ -8,6 +8,7 @@ use super::listener::{ListenerId, Listeners};
 use super::mailbox::Mailbox;
 use super::memory::MemoryWaits;
 use super::metrics::Metrics;
+use super::presence::Presence;
 use super::slab::Slab;
 use super::syn_cache::SynCache;
 use super::syn_limit::SynLimit;
@@ -181,6 +182,7 @@ pub struct Stack {
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) routes: Routes,
     pub(super) neighbours: Neighbours,
+    pub(super) presence: Presence,
     pub(super) listeners: Listeners,
     pub(super) table: FlowTable,
     pub(super) conns: Slab<Block>,
@@ -245,7 +247,7 @@ pub(super) use context;
 impl Stack {
     pub(super) fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
-        let Config { interface, tcp, limits, seed, cookie_secret } = config;
+        let Config { interface, tcp, limits, seed, cookie_secret, claim, report_groups } = config;
         let secrets = Secrets::new(&seed);
         let own = CookieSecret { key: secrets.cookies.octets(), epoch: Duration::ZERO };
         let now = Instant::ZERO;
@@ -264,6 +266,7 @@ impl Stack {
         let connections = limits.max_connections as usize;
         let metrics = Metrics::default();
         metrics.in_force.publish(&tcp);
+        let routes = Routes::new(&interface);
         Ok(Stack {
             now,
             link: Link::new(&interface),
@@ -272,7 +275,8 @@ impl Stack {
             secrets,
             metrics: Arc::new(metrics),
             mailbox: Arc::new(Mailbox::new()),
-            routes: Routes::new(&interface),
+            presence: Presence::new(claim, report_groups, &interface, &routes, &seed),
+            routes,
             neighbours,
             listeners: Listeners::new(),
             table: FlowTable::new(

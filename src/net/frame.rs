@@ -6,13 +6,14 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::address::{ALL_NODES, Interface, solicited_node};
+use super::mld::{MOST_RECORDS, Report};
 use crate::wire::arp::{self, Arp, Operation};
 use crate::wire::ethernet::{self, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6};
 use crate::wire::icmpv4::Icmpv4;
 use crate::wire::icmpv6::{Icmpv6, NEIGHBOUR_HOP_LIMIT};
 use crate::wire::ipv4::{self, Ipv4Header};
 use crate::wire::ipv6::{self, Ipv6Header};
-use crate::wire::{MacAddr, PROTOCOL_ICMPV4, PROTOCOL_ICMPV6};
+use crate::wire::{MacAddr, PROTOCOL_ICMPV4, PROTOCOL_ICMPV6, mld};
 
 /// Time to live, or hop limit, of what we send that is not neighbour discovery (RFC 1700).
 pub const TTL: u8 = 64;
@@ -167,6 +168,62 @@ pub fn write_unsolicited_advertisement(
         target_link: Some(link.mac),
     };
     write_icmpv6(out, link, MacAddr::for_ipv6_multicast(ALL_NODES), addr, ALL_NODES, &message)
+}
+
+/// A probe: does anybody have `addr`? It comes from no address, so that nobody believes it of us
+/// (RFC 5227 §2.1.1, RFC 4862 §5.4.2).
+pub fn write_probe(out: &mut [u8], link: Link, addr: IpAddr) -> Option<usize> {
+    match addr {
+        IpAddr::V4(addr) => write_arp_request(out, link, None, Ipv4Addr::UNSPECIFIED, addr),
+        IpAddr::V6(addr) => {
+            let message = Icmpv6::NeighbourSolicitation { target: addr, source_link: None };
+            let group = solicited_node(addr);
+            let mac = MacAddr::for_ipv6_multicast(group);
+            write_icmpv6(out, link, mac, Ipv6Addr::UNSPECIFIED, group, &message)
+        }
+    }
+}
+
+/// An announcement that `addr` is ours, in the protocol of its family.
+pub fn write_announcement(out: &mut [u8], link: Link, addr: IpAddr) -> Option<usize> {
+    match addr {
+        IpAddr::V4(addr) => write_gratuitous_arp(out, link, addr),
+        IpAddr::V6(addr) => write_unsolicited_advertisement(out, link, addr),
+    }
+}
+
+/// A report of multicast groups that we listen to, from `src`, with router alert and hop limit 1
+/// (RFC 3810 §5.2, RFC 2710 §3).
+pub fn write_listener_report(
+    out: &mut [u8],
+    link: Link,
+    src: Ipv6Addr,
+    report: &Report<'_>,
+) -> Option<usize> {
+    let mut body = [0; MOST_RECORDS * mld::RECORD_LEN];
+    let (dst, kind, rest, len) = match *report {
+        Report::V2(kind, groups) => {
+            let [high, low] = u16::try_from(groups.len()).ok()?.to_be_bytes();
+            let groups = groups.get(..groups.len().min(MOST_RECORDS))?;
+            let len = mld::write_records(&mut body, kind, groups);
+            (mld::REPORTS_TO, mld::REPORT, [0, 0, high, low], len)
+        }
+        Report::V1(group) => {
+            body[..16].copy_from_slice(&group.octets());
+            (group, mld::REPORT_V1, [0; 4], 16)
+        }
+    };
+    let message = Icmpv6::Other { kind, code: 0, rest, body: &body[..len] };
+    let len = mld::ROUTER_ALERT.len() + message.len();
+    let mac = MacAddr::for_ipv6_multicast(dst);
+    let (out, total) = framed(out, link, mac, ETHERTYPE_IPV6, ipv6::HEADER_LEN + len)?;
+    let header =
+        Ipv6Header { src, dst, next_header: 0, hop_limit: 1, traffic_class: 0, flow_label: 0 };
+    let at = header.write(out, len);
+    let (alert, rest) = out[at..].split_at_mut(mld::ROUTER_ALERT.len());
+    alert.copy_from_slice(&mld::ROUTER_ALERT);
+    message.write(rest, src, dst);
+    Some(total)
 }
 
 /// The question for the station that has `target`, in the protocol of its family. `source` is an

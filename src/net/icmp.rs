@@ -19,6 +19,7 @@ use crate::wire::icmpv4::{FRAGMENTATION_NEEDED, Icmpv4};
 use crate::wire::icmpv6::{Icmpv6, NEIGHBOUR_HOP_LIMIT};
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::Ipv6;
+use crate::wire::mld::{self, Query};
 use crate::wire::quote::Quote;
 use crate::wire::seq::SeqNumber;
 
@@ -58,6 +59,8 @@ pub enum Then<'a> {
         /// Who claims it.
         mac: Option<MacAddr>,
     },
+    /// A router or switch asks which multicast groups we listen to (RFC 3810 §6.2).
+    ListenerQuery(Query),
     /// Nothing, for this reason.
     Ignored(Ignored),
 }
@@ -326,6 +329,19 @@ pub fn on_icmpv6<'a>(
             };
             let learn = Some(Lesson { ip: target.into(), mac: target_link, claim });
             return Reaction { learn, then: Then::Done };
+        }
+        Icmpv6::Other { kind: mld::QUERY, code: 0, rest, body } => {
+            // RFC 3810 §6.2 and §5.1.14
+            if packet.hop_limit != 1 {
+                return ignored(Ignored::HopLimit);
+            }
+            if !packet.src.is_unicast_link_local() {
+                return ignored(Ignored::Source);
+            }
+            return match Query::parse(rest, body) {
+                Ok(query) => only(Then::ListenerQuery(query)),
+                Err(_) => ignored(Ignored::Neighbour),
+            };
         }
         _ => {}
     }

@@ -4,8 +4,10 @@
 //! come out as values, which [`frame`] writes. Nothing here reads a clock or knows a port.
 
 pub mod address;
+pub mod claim;
 pub mod frame;
 pub mod icmp;
+pub mod mld;
 pub mod neighbour;
 pub mod range;
 pub mod route;

@@ -260,6 +260,8 @@ counters! {
         ndp_invalid = "ndp_invalid",
         /// An ARP or neighbour message of a station that claims an address of ours.
         address_conflict = "address_conflict",
+        /// Arrived before our addresses were checked.
+        address_unchecked = "address_unchecked",
         /// An ICMP message that needs no answer.
         icmp_ignored = "icmp_ignored",
         /// Of the frames that we send: an answer that found the queue of control frames full.
