@@ -12,6 +12,7 @@ use lastack::engine::{App, ConnId, ConnectOptions, Engine, Io, ListenOptions, Ru
 use lastack::port::sim::{Link, LinkConfig, Observer, SimClock, SimPort};
 use lastack::tcp::CloseReason;
 use lastack::time::Instant;
+use lastack::wire::MacAddr;
 use plan::{Fault, Manner, Plan};
 
 /// Virtual time within which a run must end.
@@ -173,13 +174,14 @@ fn run(plan: &Plan) {
     let address = plan.address(2, 80).parse().unwrap();
     client.engine_mut().connect(address, ConnectOptions::default()).unwrap();
     let at = |time: Duration| Instant::ZERO + time;
-    let (mut cut_at, mut mend_at, mut crash_at) = (None, None, None);
+    let (mut cut_at, mut mend_at, mut crash_at, mut move_at) = (None, None, None, None);
     match plan.fault {
         Fault::Outage { at: begins, lasts } => {
             (cut_at, mend_at) = (Some(at(begins)), Some(at(begins + lasts)));
         }
         Fault::BlackHole { at: begins } => cut_at = Some(at(begins)),
         Fault::Crash { at: time } => crash_at = Some(at(time)),
+        Fault::Move { at: time, .. } => move_at = Some(at(time)),
         Fault::None | Fault::Abort { .. } => {}
     }
     let mut first_server = None;
@@ -189,7 +191,7 @@ fn run(plan: &Plan) {
             assert_eq!(engine.stuck(), None, "at {:?}", link.now());
         }
         let deadlines = [client.engine().next_deadline(), server.engine().next_deadline()];
-        let faults = [cut_at, mend_at, crash_at];
+        let faults = [cut_at, mend_at, crash_at, move_at];
         let next = deadlines.into_iter().chain(faults).flatten().chain(link.next_arrival()).min();
         let Some(next) = next else { break };
         assert!(next < at(PATIENCE), "still busy after four hours of virtual time");
@@ -203,6 +205,11 @@ fn run(plan: &Plan) {
         if due(&mut mend_at) {
             link.reconfigure(0, plan.there);
             link.reconfigure(1, plan.back);
+        }
+        if due(&mut move_at) {
+            let Fault::Move { end, .. } = plan.fault else { unreachable!() };
+            let moved = if end == 0 { &mut client } else { &mut server };
+            moved.engine_mut().set_mac(MacAddr([2, 0, 0, 0, 0, 9]));
         }
         if due(&mut crash_at) {
             let (port, engine) = server.into_parts();
@@ -248,7 +255,7 @@ fn how_it_ended(plan: &Plan, client: &Stream, server: &Stream, first: Option<&St
         assert!(server.ended.is_some(), "the server learns of the end");
     }
     match plan.fault {
-        Fault::None | Fault::Outage { .. } => {
+        Fault::None | Fault::Outage { .. } | Fault::Move { .. } => {
             assert_eq!((reason, server.ended), (Finished, Some(Finished)));
         }
         Fault::BlackHole { .. } => assert!(matches!(reason, Finished | TimedOut), "{reason:?}"),
@@ -276,9 +283,20 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn ten_thousand_seeds() {
+    all_seeds(10_000, Plan::new);
+}
+
+/// A neighbour restarts with another Ethernet address in the middle of a transfer, and tells nobody:
+/// the streams arrive whole all the same.
+#[test]
+fn neighbours_that_move() {
+    all_seeds(500, Plan::with_a_move);
+}
+
+fn all_seeds(count: u64, plan: fn(u64) -> Plan) {
     let seeds = match number("LASTACK_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("LASTACK_SEEDS").unwrap_or(10_000),
+        None => 0..number("LASTACK_SEEDS").unwrap_or(count),
     };
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     std::thread::scope(|scope| {
@@ -286,11 +304,11 @@ fn ten_thousand_seeds() {
             let seeds = seeds.clone();
             scope.spawn(move || {
                 for seed in seeds.filter(|seed| seed % threads == thread) {
-                    let outcome = std::panic::catch_unwind(|| run(&Plan::new(seed)));
+                    let outcome = std::panic::catch_unwind(|| run(&plan(seed)));
                     assert!(
                         outcome.is_ok(),
                         "replay with LASTACK_SEED={seed} cargo test --test seeds; {:#?}",
-                        Plan::new(seed)
+                        plan(seed)
                     );
                 }
             });

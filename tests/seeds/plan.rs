@@ -25,6 +25,11 @@ pub enum Fault {
     Crash {
         at: Duration,
     },
+    /// One end has another Ethernet address from then on, and tells nobody.
+    Move {
+        at: Duration,
+        end: usize,
+    },
     /// One end aborts when it has received so many octets.
     Abort {
         end: usize,
@@ -90,6 +95,27 @@ impl Plan {
         let ipv6 = dice.chance(250_000);
         let hoarders = hoarders(&mut dice, &mut configs);
         Plan { seed, ipv6, there, back, fault, manners, hoarders, configs }
+    }
+
+    /// A seed in which one end moves to another Ethernet address and the other has to find it. Paths
+    /// lose little: three questions in a row are not lost by chance.
+    pub fn with_a_move(seed: u64) -> Self {
+        let mut plan = Plan::new(seed);
+        let mut dice = Dice::new(seed ^ 0x6d6f_7665);
+        let at = Duration::from_micros(20_000 + dice.below(200_000));
+        plan.fault = Fault::Move { at, end: dice.below(2) as usize };
+        for path in [&mut plan.there, &mut plan.back] {
+            path.loss = path.loss.min(10_000);
+            path.burst = Burst::default();
+            path.corruption = path.corruption.min(1_000);
+        }
+        for (end, config) in plan.configs.iter_mut().enumerate() {
+            config.interface.neighbours.clear();
+            // long enough that the move falls into it
+            plan.manners[end].stream = 30_000 + dice.below(120_000) as usize;
+        }
+        plan.hoarders = Hoarders { count: 0, leave_at: None };
+        plan
     }
 
     pub fn address(&self, host: u8, port: u16) -> String {
