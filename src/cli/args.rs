@@ -126,6 +126,12 @@ pub struct Common {
     /// Static neighbour; repeatable
     #[arg(long, value_name = "IP=MAC")]
     pub neighbour: Vec<Neighbour>,
+    /// What to do if another station has an address of this side (rings are not checked)
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = AddressCheck::On)]
+    pub address_check: AddressCheck,
+    /// How long that is found out, by three probes, before addresses are used
+    #[arg(long, value_name = "TIME", default_value = "300ms", value_parser = units::time)]
+    pub address_check_time: Duration,
     /// VLAN that all frames belong to, 1 to 4094
     #[arg(long, value_name = "ID", value_parser = vlan)]
     pub vlan: Option<u16>,
@@ -164,6 +170,28 @@ pub struct Common {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub tcp: TcpArgs,
+}
+
+/// What a duplicate of an address does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AddressCheck {
+    /// End the run
+    On,
+    /// Say it and go on
+    Warn,
+    /// Do not look
+    Off,
+}
+
+impl AddressCheck {
+    /// Its name as the command line spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AddressCheck::On => "on",
+            AddressCheck::Warn => "warn",
+            AddressCheck::Off => "off",
+        }
+    }
 }
 
 /// The applications of `server`.
@@ -324,6 +352,12 @@ impl Common {
             let warmup = self.warmup;
             return Err(wrong(format!(
                 "--warmup {warmup:?}: a time shorter than --duration {duration:?} is expected"
+            )));
+        }
+        let time = self.address_check_time;
+        if time < Duration::from_millis(3) || time > Duration::from_secs(60) {
+            return Err(wrong(format!(
+                "--address-check-time {time:?}: 3ms to 60s is expected; --address-check off checks nothing"
             )));
         }
         for family in [IpAddr::is_ipv4, IpAddr::is_ipv6] {

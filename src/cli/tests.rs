@@ -110,6 +110,10 @@ fn other_mistakes() {
             "--duration never: a time with its unit is expected, as in 1h30m, 30s, 200ms or 50us, or forever",
         ),
         (
+            "server --address-check-time 2ms",
+            "--address-check-time 2ms: 3ms to 60s is expected; --address-check off checks nothing",
+        ),
+        (
             "loopback --duration 2s --warmup 2s",
             "--warmup 2s: a time shorter than --duration 2s is expected",
         ),

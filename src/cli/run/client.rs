@@ -59,7 +59,9 @@ fn run_workload<W: Workload + Send + 'static>(
         load: Some(load),
         remote: Some(remote),
     };
-    session::run(Rig::<W, Discard>::new(setup, Some(clients), None), &job, script, &signals)
+    let mut rig = Rig::<W, Discard>::new(setup, Some(clients), None);
+    rig.take_addresses(&signals)?;
+    session::run(rig, &job, script, &signals)
 }
 
 /// The profile of a command; `otherwise` if none is named.

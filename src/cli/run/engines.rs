@@ -5,11 +5,12 @@ use super::lcores::{Said, Switch};
 use super::setup::Plug;
 use crate::app::Tally;
 use crate::cli::Failure;
-use crate::cli::args::{Common, Neighbour};
-use crate::cli::profile::{Profile, Role};
+use crate::cli::args::{AddressCheck, Common, Neighbour};
+use crate::cli::profile::{Kind, Profile, Role};
 use crate::cli::tcp_args::read_secret;
 use crate::engine::{App, Config, Cycles, Engine, Limits, ListenOptions, Mailbox, Metrics, Runner};
 use crate::net::address::{Cidr, Interface};
+use crate::net::claim::{ClaimConfig, OnDuplicate};
 use crate::port::dpdk::{DpdkPort, Tsc};
 use crate::tcp;
 use crate::tcp::cookie::CookieSecret;
@@ -98,6 +99,11 @@ pub fn config(
         }
     }
     let mut config = Config::new(interface, seed(common.tcp.seed)?);
+    // nobody else is on the ends of rings
+    if profile.device.kind != Kind::Ring {
+        config.claim = claim(common);
+        config.report_groups = true;
+    }
     common.tcp.apply(&mut config.tcp, &mut config.limits);
     if let Some(file) = &common.tcp.syn_secret {
         let key = read_secret(file).map_err(Failure::Arguments)?;
@@ -117,6 +123,17 @@ pub fn config(
     Ok(config)
 }
 
+/// How addresses on a link with others are taken.
+fn claim(common: &Common) -> ClaimConfig {
+    let on_duplicate = match common.address_check {
+        AddressCheck::On | AddressCheck::Off => OnDuplicate::Yield,
+        AddressCheck::Warn => OnDuplicate::Keep,
+    };
+    let claim = ClaimConfig::on_a_link(common.address_check_time, on_duplicate);
+    let probes = if common.address_check == AddressCheck::Off { 0 } else { claim.probes };
+    ClaimConfig { probes, ..claim }
+}
+
 /// Puts an engine with `app` on each queue of a port; `app` is told which one it is for.
 pub fn on_port<A: App>(
     plug: Plug,
@@ -130,8 +147,15 @@ pub fn on_port<A: App>(
         let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         secret.epoch = today.saturating_sub(Duration::from_nanos(clock.now().nanos()));
     }
+    if config.report_groups && config.interface.has_ipv6() {
+        plug.device.receive_multicast();
+    }
     let each = plug.queues.into_iter().enumerate();
     each.map(|(index, port)| {
+        if index > 0 {
+            // the engine of the first queue speaks for all
+            (config.claim, config.report_groups) = (ClaimConfig::default(), false);
+        }
         let engine = Engine::new(config.clone(), app(index)).map_err(Failure::arguments)?;
         Ok(Runner::new(port, engine, clock))
     })

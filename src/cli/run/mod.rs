@@ -22,6 +22,7 @@ mod listing;
 mod loopback;
 mod outcome;
 mod ports;
+mod presence;
 mod probe;
 mod prompt;
 mod readings;

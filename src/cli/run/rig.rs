@@ -12,10 +12,11 @@ use super::client::Clients;
 use super::engines::{self, OnPort};
 use super::hearing::Hearing;
 use super::lcores::{Alarm, Switch, join, launch};
+use super::presence::take_addresses;
 use super::server::Servers;
 use super::setup::Setup;
 use super::side::{SideGauges, Window};
-use super::watch::wait_until;
+use super::watch::{Signals, wait_until};
 use crate::app::workload::{Control, Workload};
 use crate::cli::Failure;
 use crate::engine::App;
@@ -122,6 +123,27 @@ impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
     /// The server's side.
     fn server(&self) -> Option<&SideGauges> {
         self.sides.last().filter(|side| side.name == "server")
+    }
+
+    /// Has engines take their addresses before anything is begun (RFC 5227 §2.1, RFC 4862 §5.4).
+    ///
+    /// # Errors
+    /// Another station has one of them.
+    pub fn take_addresses(&mut self, signals: &Signals) -> Result<(), Failure> {
+        self.controls.iter().for_each(|control| control.stop());
+        let is_up = self.sides.first().is_some_and(|side| side.device.link().up);
+        let Engines::AtRest(clients, servers) = &mut self.engines else { return Ok(()) };
+        let setup = &self.setup;
+        if !clients.is_empty() {
+            let place = if self.switches.len() == 1 { 0 } else { servers.len() };
+            let runner = take_addresses(setup, place, is_up, clients.remove(0), signals)?;
+            clients.insert(0, runner);
+        }
+        if !servers.is_empty() {
+            let runner = take_addresses(setup, 0, is_up, servers.remove(0), signals)?;
+            servers.insert(0, runner);
+        }
+        Ok(())
     }
 
     /// What measuring costs the first client, which is at rest, on its lcore; `None` without clients.

@@ -55,11 +55,13 @@ fn serve<A: App + Send + 'static>(
     let signals = Signals::catch()?;
     let plug = setup.device(&setup.profile.server, common.burst, Wait::No)?;
     let servers = Servers::build(plug, &config, &setup, app, port)?;
+    let mut rig = Rig::<Rr, A>::new(setup, None, Some(servers));
+    rig.take_addresses(&signals)?;
     let list: Vec<String> = addresses.iter().map(|cidr| cidr.addr.to_string()).collect();
     files::say(&format!("lastack: {} at port {port} of {}", arguments.app.name(), list.join(", ")));
     let job =
         Job { command: "server", workload: arguments.app.name(), common, load: None, remote: None };
-    session::run(Rig::<Rr, A>::new(setup, None, Some(servers)), &job, script, &signals)
+    session::run(rig, &job, script, &signals)
 }
 
 /// The engines of the server's side.

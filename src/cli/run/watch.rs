@@ -2,6 +2,7 @@
 //! and ended.
 
 use super::hearing::Hearing;
+use super::presence::Watcher;
 use super::readings::Readings;
 use super::screen::Screen;
 use super::side::{SideGauges, Window};
@@ -99,8 +100,12 @@ pub fn watch(
     let mut warm = timing.warmup.is_zero();
     let mut last = base.clone();
     let mut progress = String::new();
+    let mut watcher = Watcher::new(sides);
     loop {
         let now = Instant::now();
+        if let Some(line) = watcher.look(sides, now) {
+            screen.say(&line);
+        }
         let run = now - began;
         hearing.look(sides[0], now);
         if !warm && run >= timing.warmup {

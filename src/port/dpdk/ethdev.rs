@@ -247,6 +247,15 @@ impl EthDev {
         Ok(())
     }
 
+    /// Lets all multicast frames of the link in, those of neighbour discovery among them. A driver
+    /// that cannot do it filters nothing as a rule, and is not complained of.
+    pub fn receive_multicast(&self) {
+        let _control = self.control();
+        let _watch = Watch::start();
+        // SAFETY: the port is open while `self` lives, and control calls have the lock.
+        unsafe { dpdk_sys::rte_eth_allmulticast_enable(self.shared.id) };
+    }
+
     /// What the started device was given to do; nothing if it is not started.
     pub fn granted(&self) -> Offloads {
         self.control().started.as_ref().map(|started| started.granted).unwrap_or_default()
