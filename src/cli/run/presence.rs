@@ -7,6 +7,7 @@ use super::side::SideGauges;
 use super::watch::Signals;
 use crate::cli::Failure;
 use crate::cli::args::AddressCheck;
+use crate::cli::files;
 use crate::engine::{App, PresenceGauge, Request};
 use crate::net::claim::Phase;
 use core::time::Duration;
@@ -50,7 +51,7 @@ pub fn take_addresses<A: App + Send + 'static>(
             AddressCheck::Warn.name()
         ))),
         (_, Some(line)) => {
-            eprintln!("lastack: {line}");
+            files::say(&format!("lastack: {line}"));
             Ok(runner)
         }
         (_, None) => Ok(runner),
