@@ -420,7 +420,7 @@ impl Exchange {
     }
 
     /// Goes on with the peer's connection from this port, or a new one.
-    pub fn from_port(&mut self, port: u16) -> &mut Self {
+    pub fn use_remote_port(&mut self, port: u16) -> &mut Self {
         self.others.insert(self.remote.port(), (self.iss, self.conn));
         self.remote.set_port(port);
         (self.iss, self.conn) = self.others.remove(&port).unwrap_or_default();

@@ -16,7 +16,7 @@ fn small() -> Config {
 
 /// The peer connects from this port and never opens its window.
 fn connects_shut(tcp: &mut Exchange, port: u16) {
-    tcp.from_port(port);
+    tcp.use_remote_port(port);
     tcp.receives(syn().seq(300).mss(1_460).win(0));
     tcp.sends(syn_ack().seq(100).ack(301));
     tcp.receives(ack().seq(301).ack(101).win(0));
@@ -52,7 +52,7 @@ fn clear_ready(tcp: &mut Exchange) {
 fn a_writer_is_told_of_memory_that_another_has_freed() {
     let mut tcp = Exchange::listening(small());
     hoard(&mut tcp, 1_000..1_006);
-    tcp.from_port(2_000).handshake();
+    tcp.use_remote_port(2_000).handshake();
     let victim = tcp.conn();
     assert_eq!(tcp.engine.write(victim, b"answer"), Err(Error::WouldBlock));
     assert!(!tcp.engine.readiness(victim).unwrap().writable);
@@ -61,11 +61,11 @@ fn a_writer_is_told_of_memory_that_another_has_freed() {
     assert!(tcp.counters().send_no_memory.get() > 0);
     clear_ready(&mut tcp);
     // the peer of a hoarder has gone
-    tcp.from_port(1_000).receives(rst().seq(301));
+    tcp.use_remote_port(1_000).receives(rst().seq(301));
     tcp.at(0);
     let told: Vec<_> = core::iter::from_fn(|| tcp.engine.next_ready()).collect();
     assert!(told.contains(&victim), "{told:?}");
-    tcp.from_port(2_000);
+    tcp.use_remote_port(2_000);
     assert!(tcp.engine.readiness(victim).unwrap().writable);
     tcp.write("answer");
     tcp.sends(data("answer").seq(101).ack(301));
@@ -76,7 +76,7 @@ fn a_writer_is_told_of_memory_that_another_has_freed() {
 fn a_writer_in_close_wait_is_told_too() {
     let mut tcp = Exchange::listening(small());
     hoard(&mut tcp, 1_000..1_006);
-    tcp.from_port(2_000).handshake();
+    tcp.use_remote_port(2_000).handshake();
     let victim = tcp.conn();
     tcp.receives(fin().seq(301).ack(101));
     tcp.sends(ack().seq(101).ack(302));
@@ -84,14 +84,14 @@ fn a_writer_in_close_wait_is_told_too() {
     assert_eq!(tcp.engine.stuck(), None);
     clear_ready(&mut tcp);
     // the application gives a hoarder up
-    tcp.from_port(1_001);
+    tcp.use_remote_port(1_001);
     let hoarder = tcp.conn();
     tcp.engine.abort(hoarder).unwrap();
     tcp.sends(rst_ack().seq(101).ack(301));
     tcp.at(0);
     let told: Vec<_> = core::iter::from_fn(|| tcp.engine.next_ready()).collect();
     assert!(told.contains(&victim), "{told:?}");
-    tcp.from_port(2_000).write("answer");
+    tcp.use_remote_port(2_000).write("answer");
     tcp.sends(data("answer").seq(101).ack(302));
 }
 
@@ -101,23 +101,23 @@ fn an_ack_that_finds_no_memory_is_not_the_last_chance() {
     let mut config = small();
     config.tcp.send_buffer = 2_048;
     let mut tcp = Exchange::listening(config);
-    tcp.from_port(2_000).handshake();
+    tcp.use_remote_port(2_000).handshake();
     let victim = tcp.conn();
     assert_eq!(tcp.engine.write(victim, &[1; 3_000]), Ok(2_048));
     tcp.sends(data([1; 1_460]).without_psh().seq(101).ack(301));
     hoard(&mut tcp, 1_000..1_030);
     clear_ready(&mut tcp);
-    tcp.from_port(2_000).receives(ack().seq(301).ack(1_561));
+    tcp.use_remote_port(2_000).receives(ack().seq(301).ack(1_561));
     let rest = tcp.sent_segments();
     assert_eq!(rest.len(), 1);
     tcp.receives(ack().seq(301).ack(2_149));
     hoard(&mut tcp, 1_030..1_032); // what that has freed is gone at once
-    tcp.from_port(2_000);
+    tcp.use_remote_port(2_000);
     agrees(&mut tcp);
     for port in 1_000..1_008 {
-        tcp.from_port(port).receives(rst().seq(301));
+        tcp.use_remote_port(port).receives(rst().seq(301));
     }
-    tcp.from_port(2_000).at(0);
+    tcp.use_remote_port(2_000).at(0);
     let told: Vec<_> = core::iter::from_fn(|| tcp.engine.next_ready()).collect();
     assert!(told.contains(&victim), "{told:?}");
     assert!(tcp.engine.readiness(victim).unwrap().writable);
@@ -133,7 +133,7 @@ fn hoarders_leave_a_share_to_others() {
     hoard(&mut tcp, 1_000..1_040);
     assert_eq!(tcp.counters().memory_pressures.get(), 1);
     assert!(tcp.counters().send_share.get() >= 36);
-    tcp.from_port(2_000).handshake();
+    tcp.use_remote_port(2_000).handshake();
     let (victim, mut seq, body) = (tcp.conn(), 101, [2; 8_192]);
     for _ in 0..20 {
         assert_eq!(tcp.engine.write(victim, &body), Ok(body.len()), "its share is free again");
@@ -166,7 +166,7 @@ fn without_hoarders_there_is_no_share() {
 fn unread_octets_are_bounded_by_the_share() {
     let mut tcp = Exchange::listening(small());
     hoard(&mut tcp, 1_000..1_003);
-    tcp.from_port(2_000).handshake();
+    tcp.use_remote_port(2_000).handshake();
     let (mut seq, mut edge) = (301, 0);
     let mut dropped = false;
     for _ in 0..20 {
@@ -202,7 +202,7 @@ fn a_window_opens_when_memory_is_free() {
     config.interface.mtu = 9_000;
     let mut tcp = Exchange::listening(config);
     hoard(&mut tcp, 1_000..1_003);
-    tcp.from_port(2_000);
+    tcp.use_remote_port(2_000);
     tcp.receives(syn().seq(300).mss(8_960));
     tcp.sends(syn_ack().seq(100).ack(301));
     tcp.receives(ack().seq(301).ack(101));
@@ -216,8 +216,8 @@ fn a_window_opens_when_memory_is_free() {
     assert!(window < 8_960, "the peer has no room for a segment: {window}");
     assert_eq!(tcp.engine.stuck(), None);
     assert!(tcp.counters().receive_share.get() > 0);
-    tcp.from_port(1_000).receives(rst().seq(301));
-    tcp.from_port(2_000).at(0);
+    tcp.use_remote_port(1_000).receives(rst().seq(301));
+    tcp.use_remote_port(2_000).at(0);
     let update = tcp.sent_segments();
     assert!(update.last().is_some_and(|ack| ack.window >= Some(17_920)), "{update:?}");
 }
@@ -230,7 +230,7 @@ fn descriptors_are_shared() {
     config.tcp.sack = true;
     let mut tcp = Exchange::listening(config);
     let connect = |tcp: &mut Exchange, port| {
-        tcp.from_port(port);
+        tcp.use_remote_port(port);
         tcp.receives(syn().seq(300).mss(1_460).options(Options {
             mss: Some(1_460),
             sack_permitted: true,
