@@ -104,10 +104,10 @@ impl Observer {
         self.segments[end]
     }
 
-    /// Goes on with the connection of this segment, which `end` has sent.
-    fn select(&mut self, end: usize, segment: &Segment<'_>) {
+    /// Goes on with the connection of this segment, whichever end has sent it.
+    fn select(&mut self, segment: &Segment<'_>) {
         let (here, there) = (segment.src_port, segment.dst_port);
-        let ports = if end == 0 { (here, there) } else { (there, here) };
+        let ports = (here.min(there), here.max(there));
         if ports != self.ports {
             let known = self.others.remove(&ports).unwrap_or_default();
             let last = mem::replace(&mut self.ends, known);
@@ -119,7 +119,7 @@ impl Observer {
     pub fn sent(&mut self, end: usize, frame: &[u8], now: Instant) {
         let Some(Seen { segment, ecn }) = parse(frame) else { return };
         self.segments[end] += 1;
-        self.select(end, &segment);
+        self.select(&segment);
         let mut faults = Vec::new();
         if segment.flags.syn() {
             self.syn_is_sent(end, &segment, ecn, &mut faults);
@@ -230,7 +230,7 @@ impl Observer {
     /// A frame is delivered to an end.
     pub fn delivered(&mut self, end: usize, frame: &[u8]) {
         let Some(Seen { segment, .. }) = parse(frame) else { return };
-        self.select(1 - end, &segment);
+        self.select(&segment);
         let (me, peer) = pair(&mut self.ends, end);
         if segment.flags.rst() || peer.iss.is_none() {
             return;
