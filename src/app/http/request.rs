@@ -90,9 +90,10 @@ pub fn too_long(input: &[u8]) -> Option<Response> {
 
 /// Judges a head whose version is not one of the two that we speak: a later minor version is taken as the
 /// last that we know (RFC 9110 §2.5), another major one is not supported, and the rest is no version.
+/// Only a whole line is judged: the answer must not depend on how the line is cut into segments.
 #[cold]
 fn other_version(input: &[u8]) -> Head {
-    let end = input.iter().position(|&octet| octet == b'\n').unwrap_or(input.len());
+    let Some(end) = input.iter().position(|&octet| octet == b'\n') else { return Head::Partial };
     let line = input[..end].trim_ascii_end();
     match line.len().checked_sub(8).map(|from| (from, &line[from..])) {
         Some((from, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'])) => {

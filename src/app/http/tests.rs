@@ -239,6 +239,24 @@ fn faults_that_end_the_connection() {
 }
 
 #[test]
+fn a_version_is_judged_when_its_line_is_complete() {
+    for (line, status) in
+        [("HEAD / HTTP/9.9", "505"), ("GET / HTTP/1.2", "200"), ("GET / HTTQ/1.1", "400")]
+    {
+        let request = format!("{line}\r\nHost: h\r\nConnection: close\r\n\r\n");
+        for cut in 1..request.len() {
+            let mut peer = Peer::new(usize::MAX);
+            peer.sends(&request.as_bytes()[..cut]);
+            if peer.ended != Some(Next::Close) {
+                peer.sends(&request.as_bytes()[cut..]).closes();
+            }
+            let sent = String::from_utf8_lossy(&peer.wire.sent);
+            assert!(sent.starts_with(&format!("HTTP/1.1 {status}")), "{line} cut at {cut}: {sent}");
+        }
+    }
+}
+
+#[test]
 fn persistence() {
     for (request, ended) in [
         ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", Some(Next::Close)),
