@@ -48,6 +48,8 @@ mod open_again;
 mod orphans;
 #[path = "exchange/presence.rs"]
 mod presence;
+#[path = "exchange/pressure.rs"]
+mod pressure;
 #[path = "exchange/reset.rs"]
 mod reset;
 #[path = "exchange/retransmit.rs"]

@@ -69,6 +69,10 @@ impl<P: Port> Port for Flooded<P> {
         self.port.tx_flush();
     }
 
+    fn tx_waiting(&self) -> usize {
+        self.port.tx_waiting()
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.port.capabilities()
     }

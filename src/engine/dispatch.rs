@@ -172,10 +172,14 @@ impl<A: App> Engine<A> {
     }
 
     /// When to call [`poll`](Self::poll) at the latest, if nothing arrives before; `None` if there is
-    /// nothing to wait for. The time of the last call if there is something to send.
+    /// nothing to wait for. The time of the last call if there is something to send; but while the port
+    /// has no room, who owns it knows when it has some again.
     pub fn next_deadline(&self) -> Option<Instant> {
         let stack = &self.stack;
-        if stack.has_output() || !stack.to_tell.is_empty() || stack.has_memory_for_waiting() {
+        if (stack.has_output() && !stack.output_blocked)
+            || !stack.to_tell.is_empty()
+            || stack.has_memory_for_waiting()
+        {
             return Some(stack.now);
         }
         if stack.presence.is_waiting() {
@@ -200,7 +204,8 @@ impl<A: App> Engine<A> {
         // the connection that there is for it, or that it has just made
         let connection = match found {
             Some((Kind::Connection, index)) => {
-                if stack.conns[index].tcp.is(Flag::AckEach) {
+                // without room one ACK later says the same
+                if stack.conns[index].tcp.is(Flag::AckEach) && !stack.control.is_pressed() {
                     stack.send_ack_of_its_own(index);
                 }
                 Some(index)
@@ -402,11 +407,6 @@ impl<A: App> Engine<A> {
 }
 
 impl Stack {
-    /// Is there a frame to send?
-    fn has_output(&self) -> bool {
-        !self.dirty.is_empty() || !self.control.is_empty()
-    }
-
     /// Does what the flow table had for a segment before the burst still hold?
     #[inline]
     fn is_still(&self, found: (Kind, u32), staged: &Staged) -> bool {

@@ -1,4 +1,4 @@
-//! Writes TCP segments as whole frames, and queues the short ones that belong to no connection.
+//! Writes TCP segments as whole frames.
 
 use crate::net::frame::{Link, TTL};
 use crate::port::TxOffload;
@@ -90,92 +90,4 @@ pub(super) fn write_segment(
     };
     l4[CHECKSUM_AT..CHECKSUM_AT + 2].copy_from_slice(&sum.to_be_bytes());
     (l2_len + l3_len + l4_len, offload)
-}
-
-/// Frames that wait to be sent and belong to no connection: RSTs, ACKs of TIME-WAIT, ARP, pings.
-/// Bounded; what finds it full is dropped, as the network might have done.
-pub(super) struct ControlQueue {
-    bytes: Box<[u8]>,
-    lens: Box<[u16]>,
-    slot_len: usize,
-    head: usize,
-    tail: usize,
-}
-
-/// Frames that the queue holds.
-const CONTROL_FRAMES: usize = 1_024;
-
-impl ControlQueue {
-    /// A queue for frames of up to `max_frame` octets.
-    pub fn new(max_frame: usize) -> Self {
-        ControlQueue {
-            bytes: vec![0; CONTROL_FRAMES * max_frame].into_boxed_slice(),
-            lens: vec![0; CONTROL_FRAMES].into_boxed_slice(),
-            slot_len: max_frame,
-            head: 0,
-            tail: 0,
-        }
-    }
-
-    /// Lets `write` fill in a frame; it says how long it is, or `None` for no frame after all.
-    /// False if the queue is full.
-    #[must_use]
-    pub fn push(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool {
-        if self.tail == CONTROL_FRAMES {
-            return false;
-        }
-        let at = self.tail * self.slot_len;
-        if let Some(len) = write(&mut self.bytes[at..at + self.slot_len]) {
-            self.lens[self.tail] = len as u16;
-            self.tail += 1;
-        }
-        true
-    }
-
-    /// Is nothing queued?
-    pub fn is_empty(&self) -> bool {
-        self.head == self.tail
-    }
-
-    /// The next frame, first in, first out. The slots are used again from the first one as soon as
-    /// the queue is empty, so that a short queue stays in the cache.
-    pub fn pop(&mut self) -> Option<&[u8]> {
-        if self.head == self.tail {
-            return None;
-        }
-        let at = self.head * self.slot_len;
-        let len = usize::from(self.lens[self.head]);
-        self.head += 1;
-        if self.head == self.tail {
-            (self.head, self.tail) = (0, 0);
-        }
-        Some(&self.bytes[at..at + len])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_frames_come_out_in_order_and_are_bounded() {
-        let mut queue = ControlQueue::new(64);
-        let push = |queue: &mut ControlQueue, n: usize| {
-            queue.push(|room| {
-                room[0] = n as u8;
-                Some(n % 60 + 1)
-            })
-        };
-        for n in 0..CONTROL_FRAMES {
-            assert!(push(&mut queue, n));
-        }
-        assert!(!push(&mut queue, 0));
-        for n in 0..CONTROL_FRAMES {
-            let frame = queue.pop().unwrap();
-            assert_eq!((frame[0], frame.len()), (n as u8, n % 60 + 1));
-        }
-        assert!(queue.pop().is_none());
-        assert!(push(&mut queue, 7));
-        assert_eq!(queue.pop().unwrap()[0], 7);
-    }
 }

@@ -1,5 +1,6 @@
 //! What is not TCP: ARP, neighbour discovery, pings; and the connections that wait for a neighbour.
 
+use super::control::Need;
 use super::stack::{Mark, Stack};
 use crate::net::claim::Conflict;
 use crate::net::frame::write_neighbour_request;
@@ -134,7 +135,7 @@ impl Stack {
     /// Queues an answer to the station that asked.
     pub(super) fn send_answer(&mut self, answer: &Answer<'_>) {
         let link = self.link;
-        if !self.control.push(|room| answer.write(link, room)) {
+        if !self.control.push(Need::CanBeAskedAgain, |room| answer.write(link, room)) {
             self.metrics.drops.control_queue.bump();
         }
     }
@@ -166,7 +167,7 @@ impl Stack {
                     let (link, source) = (self.link, self.routes.source_for(ip));
                     let write =
                         |room: &mut [u8]| write_neighbour_request(room, link, to, source?, ip);
-                    if !self.control.push(write) {
+                    if !self.control.push(Need::Once, write) {
                         self.metrics.drops.control_queue.bump();
                     }
                 }

@@ -1,6 +1,7 @@
 //! Frames go out: first what belongs to no connection, then the connections that have something to
 //! send, in the order in which they came by it.
 
+use super::control::Need;
 use super::frame::{Checksums, Envelope, write_segment};
 use super::neighbourhood::NextHop;
 use super::stack::{Mark, Stack, context};
@@ -46,6 +47,13 @@ pub(super) struct LastAck {
     pub ts_recent: Option<u32>,
 }
 
+/// The RST of a connection that is gone.
+pub(super) struct OwedReset {
+    pub tuple: Tuple,
+    pub to: MacAddr,
+    pub reset: Bare,
+}
+
 /// The header of a segment of a connection.
 #[inline]
 fn header_of(tuple: &Tuple, outgoing: &Outgoing) -> Segment<'static> {
@@ -89,6 +97,9 @@ impl Stack {
     }
 
     fn next_control_frame(&mut self, room: &mut [u8]) -> Option<(usize, TxOffload)> {
+        if self.control.is_empty() && !self.resets.is_empty() {
+            self.recall_reset();
+        }
         let frame = self.control.pop()?;
         room[..frame.len()].copy_from_slice(frame);
         Some((frame.len(), TxOffload::None))
@@ -182,8 +193,16 @@ impl Stack {
         }
     }
 
-    /// Queues a segment without payload that no connection stands behind (any more).
+    /// Queues a segment without payload that no connection stands behind (any more), and that the peer
+    /// will ask for again if it is not sent.
     pub(super) fn send_bare(&mut self, tuple: &Tuple, to: MacAddr, bare: &Bare) {
+        if !self.queue_bare(tuple, to, bare, Need::CanBeAskedAgain) {
+            self.metrics.drops.control_queue.bump();
+        }
+    }
+
+    /// The same, if there is as much need for it. False if there was no room.
+    fn queue_bare(&mut self, tuple: &Tuple, to: MacAddr, bare: &Bare, need: Need) -> bool {
         let segment = Segment {
             src_port: tuple.local_port,
             dst_port: tuple.remote_port,
@@ -195,28 +214,30 @@ impl Stack {
             options: Options { timestamps: bare.timestamps, ..Options::NONE },
             payload: &[],
         };
-        if self.queue_segment(tuple, to, &segment) && bare.flags.rst() {
+        let queued = self.queue_segment(tuple, to, &segment, need);
+        if queued && bare.flags.rst() {
             self.metrics.tcp.out_rsts.bump();
         }
+        queued
     }
 
     /// Queues a segment without payload. False if there was no room for it.
+    #[must_use]
     pub(super) fn queue_segment(
         &mut self,
         tuple: &Tuple,
         to: MacAddr,
         segment: &Segment<'_>,
+        need: Need,
     ) -> bool {
         let link = self.link;
-        let queued = self.control.push(|room| {
+        let queued = self.control.push(need, |room| {
             let checksums = Checksums::Software;
             let envelope = Envelope { link, to, tuple, checksums, ect: false };
             Some(write_segment(room, envelope, segment, 0, |_| {}).0)
         });
         if queued {
             self.metrics.tcp.out_segs.bump();
-        } else {
-            self.metrics.drops.control_queue.bump();
         }
         queued
     }
@@ -256,7 +277,9 @@ impl Stack {
         let Some(outgoing) = self.conns[index].tcp.ack_of_its_own(&cx) else { return };
         let tuple = self.conns[index].tcp.tuple;
         let segment = header_of(&tuple, &outgoing);
-        self.queue_segment(&tuple, to, &segment);
+        if !self.queue_segment(&tuple, to, &segment, Need::Once) {
+            self.metrics.drops.control_queue.bump();
+        }
     }
 
     /// Queues a segment without payload for a connection, if its neighbour is known.
@@ -264,6 +287,26 @@ impl Stack {
         let tuple = self.conns[index].tcp.tuple;
         if let NextHop::At(to) = self.next_hop_of(index) {
             self.send_bare(&tuple, to, bare);
+        }
+    }
+
+    /// Queues the ACK of the peer's FIN with which a connection ends: a time-out would bring it, but late.
+    pub(super) fn send_last_ack(&mut self, index: u32, bare: &Bare) {
+        let tuple = self.conns[index].tcp.tuple;
+        if let NextHop::At(to) = self.next_hop_of(index)
+            && !self.queue_bare(&tuple, to, bare, Need::Once)
+        {
+            self.metrics.drops.control_queue.bump();
+        }
+    }
+
+    /// Queues the RST with which a connection ends, or remembers it.
+    pub(super) fn send_last_reset(&mut self, index: u32, reset: Bare) {
+        let tuple = self.conns[index].tcp.tuple;
+        if let NextHop::At(to) = self.next_hop_of(index)
+            && !self.queue_bare(&tuple, to, &reset, Need::Once)
+        {
+            self.remember_reset(OwedReset { tuple, to, reset });
         }
     }
 }

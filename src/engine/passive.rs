@@ -7,13 +7,14 @@
 //!
 //! A SYN with a cookie leaves nothing behind: neither the flow table nor a connection is written to.
 
+use super::control::Need;
 use super::demux::Unclaimed;
 use super::flow_table::Kind;
 use super::listener::ListenerId;
 use super::output::{Bare, LastAck};
 use super::receive::Staged;
 use super::stack::{Mark, Stack, keyed};
-use super::store::tick_at_or_after;
+use super::store::{instant_of, tick_at_or_after};
 use super::syn_cache::{pack, with_entry};
 use crate::port::Frames;
 use crate::tcp::cookie;
@@ -171,10 +172,12 @@ impl Stack {
         };
         let segment = handshake.syn_ack(tuple, &self.config, self.our_mss(tuple.is_v4()), clock);
         if self.send_in_place(tuple, to, &segment, usize::from(staged.index), frames)
-            || self.queue_segment(tuple, to, &segment)
+            || self.queue_segment(tuple, to, &segment, Need::CanBeAskedAgain)
         {
             self.metrics.tcp.cookies_sent.bump();
             self.last_cookie = self.now;
+        } else {
+            self.metrics.drops.control_queue.bump();
         }
     }
 
@@ -222,7 +225,8 @@ impl Stack {
         let clock = self.timestamp_clock(tuple);
         let our_mss = self.our_mss(tuple.is_v4());
         let segment = handshake.syn_ack(tuple, &self.config, our_mss, clock);
-        self.queue_segment(tuple, to, &segment);
+        // without room the timer sends it again
+        let _ = self.queue_segment(tuple, to, &segment, Need::CanBeAskedAgain);
     }
 
     /// A segment for a half-open connection. The index of the connection if it completes the
@@ -244,7 +248,9 @@ impl Stack {
             Verdict::MissingTimestamp => self.metrics.tcp.missing_timestamp.bump(),
             Verdict::AnswerSyn if !self.may_answer(index, AnswerTo::Syn) => {}
             Verdict::AnswerSyn => {
-                self.send_syn_ack(tuple, &handshake, staged.from);
+                if self.late_departure(index, answer.retries).is_none() {
+                    self.send_syn_ack(tuple, &handshake, staged.from);
+                }
                 // the peer, too, waits from now on: it must not find the entry gone
                 let until = self.now + syn_ack_wait(&self.config, answer.retries);
                 self.syn_cache.restart(index, self.now, until);
@@ -475,23 +481,28 @@ impl Stack {
         let (now, config) = (self.now, &self.config);
         let cache = &mut self.syn_cache;
         let mut over = core::mem::take(&mut self.due);
-        let next = |retries: &mut u8| {
+        let (departures, counters) = (&self.departures, &self.metrics.tcp);
+        let mut next = |key: u32, retries: &mut u8, deadline: u32| {
+            let wait = syn_ack_wait(config, *retries);
+            if let Some(left) = departures.late(instant_of(deadline, now) - wait, now)
+                && left + wait > now
+            {
+                counters.host_queues.bump();
+                return Some(tick_at_or_after(left + wait)); // the SYN-ACK has not had its time
+            }
             if *retries >= most {
                 return None;
             }
             *retries += 1;
+            again.push(key);
             Some(tick_at_or_after(now + syn_ack_wait(config, *retries)))
         };
         let _ = cache.v4.expire(now, BUDGET, &mut over, |key, entry| {
-            let later = next(&mut entry.retries)?;
-            again.push(pack(key, false));
-            Some(later)
+            next(pack(key, false), &mut entry.retries, entry.deadline)
         });
         let of_v4 = over.len();
         let _ = cache.v6.expire(now, BUDGET, &mut over, |key, entry| {
-            let later = next(&mut entry.retries)?;
-            again.push(pack(key, true));
-            Some(later)
+            next(pack(key, true), &mut entry.retries, entry.deadline)
         });
         let fired = over.len() + again.len();
         let any_over = !over.is_empty();
@@ -521,6 +532,13 @@ impl Stack {
             self.count_half_open();
         }
         fired
+    }
+
+    /// When the last SYN-ACK of a half-open connection left, if it left late or still waits in the port.
+    fn late_departure(&mut self, index: u32, retries: u8) -> Option<Instant> {
+        let deadline = with_entry!(self.syn_cache, index, |entry| entry.deadline);
+        let sent = instant_of(deadline, self.now) - syn_ack_wait(&self.config, retries);
+        self.departures.late(sent, self.now)
     }
 
     /// When [`expire_half_open`](Self::expire_half_open) has something to do.

@@ -1,6 +1,7 @@
 //! Our presence on the link: addresses are checked, announced and defended, multicast groups joined.
 //! What is decided is in [`net::claim`](crate::net::claim) and [`net::mld`](crate::net::mld).
 
+use super::control::Need;
 use super::stack::Stack;
 use crate::net::address::{Interface, solicited_node};
 use crate::net::claim::{
@@ -162,7 +163,7 @@ impl Stack {
         let link = self.link;
         while let Some(report) = self.presence.groups.poll(self.now) {
             let write = |room: &mut [u8]| frame::write_listener_report(room, link, source, &report);
-            if !self.control.push(write) {
+            if !self.control.push(Need::Once, write) {
                 self.metrics.drops.control_queue.bump();
             }
         }
@@ -174,7 +175,7 @@ impl Stack {
             Say::Probe(ip) => frame::write_probe(room, link, ip),
             Say::Announce(ip) => frame::write_announcement(room, link, ip),
         };
-        if !self.control.push(write) {
+        if !self.control.push(Need::Once, write) {
             self.metrics.drops.control_queue.bump();
         }
     }

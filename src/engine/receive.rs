@@ -182,6 +182,10 @@ impl Stack {
     ) -> Option<(u16, u16)> {
         let Carried { segment, pseudo, from_host } = *carried;
         self.metrics.tcp.in_segs.bump();
+        if self.sheds(segment) {
+            self.metrics.drops.syn_shed.bump();
+            return None;
+        }
         let intact = match frame.checksum {
             RxChecksum::Unknown => checksum::fold(pseudo + checksum::sum(segment)) == 0xffff,
             RxChecksum::Good => true,

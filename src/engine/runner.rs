@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::dispatch::Engine;
+use super::pressure::Outlet;
 use crate::port::Port;
 use crate::tcp::Counter;
 use crate::time::Clock;
@@ -85,12 +86,16 @@ impl<P: Port, A: App, C: Clock> Runner<P, A, C> {
         }
         let fired = engine.poll(now);
         let mut sent = 0;
-        while let Some(room) = port.tx_room() {
-            let Some((len, offload)) = engine.output_into(room, self.offload) else { break };
+        let outlet = loop {
+            let Some(room) = port.tx_room() else { break Outlet::Blocked };
+            let Some((len, offload)) = engine.output_into(room, self.offload) else {
+                break Outlet::Open;
+            };
             port.tx_commit(len, offload);
             sent += 1;
-        }
+        };
         port.tx_flush();
+        engine.note_output(outlet, port.tx_waiting());
         let worked = received + sent + fired > 0;
         let ended = self.clock.cycles();
         self.cycles.total.add(ended.wrapping_sub(self.turn_ended));

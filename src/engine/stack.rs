@@ -1,13 +1,14 @@
 //! The stack: connections, tables, timers and addresses of one engine, and what the parts share.
 
 use super::config::{Config, ConfigError, Limits};
+use super::control::ControlQueue;
 use super::flow_hash::FlowKey;
 use super::flow_table::{FlowHash, FlowTable, Kind};
-use super::frame::ControlQueue;
 use super::listener::{ListenerId, Listeners};
 use super::mailbox::Mailbox;
 use super::memory::MemoryWaits;
 use super::metrics::Metrics;
+use super::output::OwedReset;
 use super::presence::Presence;
 use super::slab::Slab;
 use super::syn_cache::SynCache;
@@ -24,7 +25,7 @@ use crate::tcp::cookie::{CookieSecret, Cookies};
 use crate::tcp::reassembly::ReassemblyPool;
 use crate::tcp::recovery::RecoveryPool;
 use crate::tcp::time_wait::{PairV4, PairV6};
-use crate::tcp::{CloseReason, Connection, Tuple};
+use crate::tcp::{CloseReason, Connection, Departures, Tuple};
 use crate::time::Instant;
 use crate::timer::Wheel;
 use core::time::Duration;
@@ -203,6 +204,12 @@ pub struct Stack {
     pub(super) error_limit: ErrorLimit,
     /// Segments of this batch that did not get as far as TCP: they are counted as drops.
     pub(super) not_for_tcp: usize,
+    /// RSTs of aborted connections that the queue had no room for.
+    pub(super) resets: VecDeque<OwedReset>,
+    /// What the port has not sent yet.
+    pub(super) departures: Departures,
+    /// The port had no room at the end of the last turn, and something waits to be sent.
+    pub(super) output_blocked: bool,
     /// Connections with something to send, in the order in which they came by it.
     pub(super) dirty: VecDeque<u32>,
     /// Connections with something to tell the application.
@@ -238,6 +245,7 @@ macro_rules! context {
             reassembly: &mut $stack.reassembly,
             recovery: &mut $stack.recovery,
             counters: &$stack.metrics.tcp,
+            departures: &$stack.departures,
             congestion_experienced: false,
         }
     };
@@ -296,6 +304,9 @@ impl Stack {
             control: ControlQueue::new(usize::from(interface.mtu) + 18),
             error_limit: ErrorLimit::FULL,
             not_for_tcp: 0,
+            resets: VecDeque::new(),
+            departures: Departures::default(),
+            output_blocked: false,
             dirty: VecDeque::with_capacity(connections),
             to_tell: VecDeque::with_capacity(1_024.min(connections)),
             waiting: Vec::new(),

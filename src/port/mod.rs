@@ -9,6 +9,7 @@
 //! rx_burst() -> n      rx_frame(0..n) borrows      the next rx_burst() gives the buffers back,
 //!                                                  but for those that rx_answer() has sent
 //! tx_room() -> &mut [u8]    write a frame    tx_commit(len, ..)    ...    tx_flush()
+//!           -> None         no room: the engine keeps what it has to send until the next turn
 //! ```
 
 #[cfg(feature = "dpdk")]
@@ -183,8 +184,10 @@ pub trait Port {
         false
     }
 
-    /// Room for the next frame to send, at least [`Capabilities::max_frame`] octets, or `None` if no
-    /// buffer is free (counted). Asking again without a commit gives the same buffer.
+    /// Room for the next frame to send, at least [`Capabilities::max_frame`] octets. `None` if the
+    /// device's ring is full and enough waits for it already, or no buffer is free (counted): then the
+    /// caller keeps what it has to send and asks again in its next turn. Asking again without a commit
+    /// gives the same buffer.
     fn tx_room(&mut self) -> Option<&mut [u8]>;
 
     /// Queues the first `len` octets of the buffer that [`tx_room`](Self::tx_room) gave. A full
@@ -194,9 +197,15 @@ pub trait Port {
     /// If no buffer was asked for, or `len` is longer than it.
     fn tx_commit(&mut self, len: usize, offload: TxOffload);
 
-    /// Hands everything that is queued to the device. What its ring has no room for is kept and
-    /// tried again with the next flush, and dropped (and counted) only if the queue overflows.
+    /// Hands everything that is queued to the device. What its ring has no room for is kept, in its
+    /// order, and tried again with the next flush. No frame that [`tx_room`](Self::tx_room) gave room for
+    /// just before is dropped for want of it.
     fn tx_flush(&mut self);
+
+    /// Frames that were committed, or are answers, and that the device has not taken.
+    fn tx_waiting(&self) -> usize {
+        0
+    }
 
     /// What the port can do. Constant for its life.
     fn capabilities(&self) -> Capabilities;

@@ -9,6 +9,7 @@ use super::buffer::{Chain, Pool};
 use super::config::Config;
 use super::congestion::Controller;
 use super::counters::Counters;
+use super::departures::Departures;
 use super::reassembly::{Pools, Reassembly, ReassemblyPool};
 use super::recovery::RecoveryPool;
 use super::rtt::RttEstimator;
@@ -37,6 +38,8 @@ pub struct Context<'a> {
     pub recovery: &'a mut RecoveryPool,
     /// What happened.
     pub counters: &'a Counters,
+    /// What the port has not sent yet.
+    pub departures: &'a Departures,
     /// The arriving packet has met congestion: CE in its IP header (RFC 3168 §5).
     pub congestion_experienced: bool,
 }

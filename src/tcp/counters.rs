@@ -115,6 +115,10 @@ counters! {
         full_undo = "TCPFullUndo",
         /// Recoveries that DSACK showed to be needless (RFC 2883).
         dsack_undo = "TCPDSACKUndo",
+        /// Time-outs that fired while their segment waited in the port, and were put off.
+        host_queues = "TCPSpuriousRtxHostQueues",
+        /// Turns at whose end something had to wait, because the port had no room.
+        output_blocked = "OutputBlocked",
         /// Retransmission time-outs that timestamps showed to be needless (RFC 3522).
         spurious_rtos = "TCPSpuriousRTOs",
         /// Losses that found no memory for their recovery and are left to the time-out.
@@ -258,13 +262,16 @@ counters! {
         protocol = "protocol",
         /// A neighbour message that breaks RFC 4861 §7.1.
         ndp_invalid = "ndp_invalid",
+        /// A SYN that came while the queue of control frames was half full: output is behind, so no new
+        /// work is taken.
+        syn_shed = "syn_shed",
         /// An ARP or neighbour message of a station that claims an address of ours.
         address_conflict = "address_conflict",
         /// Arrived before our addresses were checked.
         address_unchecked = "address_unchecked",
         /// An ICMP message that needs no answer.
         icmp_ignored = "icmp_ignored",
-        /// Of the frames that we send: an answer that found the queue of control frames full.
+        /// Of the frames that we send: an answer that found no room in the queue of control frames.
         control_queue = "control_queue",
         /// Of the frames that we send: an ICMP error that the limit of all errors withheld.
         icmp_limited = "icmp_limited",

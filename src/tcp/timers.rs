@@ -6,6 +6,7 @@ use super::connection::{CloseReason, Connection, Context, Flag};
 use super::handshake::micros;
 use super::state::State;
 use crate::time::{Instant, nanos};
+use core::time::Duration;
 
 /// What a timer that ran out has led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,11 @@ impl Connection {
 
     /// RFC 6298 §5.4 to §5.7, or a zero-window probe (RFC 9293 §3.8.6.1).
     fn retransmission_due(&mut self, cx: &mut Context<'_>) -> Expiry {
+        if let Some(later) = self.departs_late(cx) {
+            cx.counters.host_queues.bump();
+            self.retransmit_at = later;
+            return Expiry::NotDue;
+        }
         self.retransmit_at = Instant::FAR;
         if self.take(Flag::ReorderTimer) {
             self.arm_retransmit(cx);
@@ -97,6 +103,29 @@ impl Connection {
         self.recover = self.snd_max; // RFC 6582 §3.2 step 4
         self.reduced_at = self.snd_max;
         Expiry::Send
+    }
+
+    /// The retransmission timer has run out, but what it was started for still waits in the port, or
+    /// left it less than a time-out ago: when is the time-out? RFC 6298 §5.1 starts the timer when a
+    /// packet is *sent*. A user timeout is not put off.
+    fn departs_late(&self, cx: &Context<'_>) -> Option<Instant> {
+        let early = self.is(Flag::EarlyTimer);
+        if self.is(Flag::ReorderTimer) || (early && !self.state.is_synchronized()) {
+            return None; // started by what has arrived
+        }
+        let rto = self.rtt.rto_nanos(cx.config);
+        let wait = if early { self.probe_timeout().map_or(rto, |pto| pto.min(rto)) } else { rto };
+        let started = self.retransmit_at.nanos().saturating_sub(wait);
+        let stalled = self.stalled_for_ms(cx.now).saturating_mul(1_000_000);
+        if cx.config.user_timeout.is_some_and(|timeout| stalled >= nanos(timeout)) {
+            return None;
+        }
+        let left = if self.is(Flag::Probe) {
+            cx.now // the last probe has not even been handed over
+        } else {
+            cx.departures.late(Instant::from_nanos(started), cx.now)?
+        };
+        Some(left.plus_nanos(wait)).filter(|later| *later > cx.now)
     }
 
     /// Has the peer been silent for too long (R2 and the user timeout of RFC 9293 §3.8.3)?
@@ -165,6 +194,11 @@ impl Connection {
             self.life_at = cx.now + keep_alive.interval;
             return Expiry::NotDue;
         }
+        if self.probe_is_held(cx, keep_alive.interval) {
+            cx.counters.host_queues.bump();
+            self.life_at = cx.now + keep_alive.interval;
+            return Expiry::NotDue;
+        }
         if self.probes >= keep_alive.count {
             cx.counters.abort_on_timeout.bump();
             return Expiry::Ended(CloseReason::TimedOut);
@@ -174,6 +208,13 @@ impl Connection {
         self.set(Flag::KeepAliveProbe);
         self.life_at = cx.now + keep_alive.interval;
         Expiry::Send
+    }
+
+    /// Is the last keep-alive probe still to be sent, or does it wait in the port?
+    fn probe_is_held(&self, cx: &Context<'_>, interval: Duration) -> bool {
+        let late = || cx.departures.late(cx.now - interval, cx.now);
+        self.is(Flag::KeepAliveProbe)
+            || (self.probes > 0 && late().is_some_and(|left| left + interval > cx.now))
     }
 
     /// An orphan has had its time: did the peer take enough meanwhile?

@@ -381,6 +381,26 @@ impl Exchange {
         assert_eq!(self.sent.len(), so_far, "something was due at {:?} unasked", self.elapsed());
     }
 
+    /// Every TCP segment that we have to send now, whatever connection it belongs to.
+    pub fn sent_segments_now_from_us(&mut self) -> Vec<Seg> {
+        self.drain();
+        let sent: Vec<Sent> = self.sent.drain(..).collect();
+        let ours = self.frames_of_port(sent);
+        ours.iter().filter_map(|sent| self.parse(&sent.frame)).collect()
+    }
+
+    /// Of these frames those that go to the port of the test's peer.
+    fn frames_of_port(&self, sent: Vec<Sent>) -> Vec<Sent> {
+        let port = self.remote.port().to_be_bytes();
+        let at = ethernet::HEADER_LEN + lastack::wire::ipv4::HEADER_LEN + 2;
+        sent.into_iter().filter(|sent| sent.frame[at..at + 2] == port).collect()
+    }
+
+    /// The handles of all connections of the test.
+    pub fn conns(&self) -> &[ConnId] {
+        &self.handles
+    }
+
     /// How many frames have been sent and not been looked at: now they have.
     pub fn sent_segments_now(&mut self) -> usize {
         let sent: Vec<Sent> = self.sent.drain(..).collect();

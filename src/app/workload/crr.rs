@@ -163,6 +163,9 @@ impl App for Crr {
             Stage::Draining => return,
             Stage::Overdue => return self.abort_all(stack, now),
         }
+        if stack.is_output_blocked() {
+            return self.load.blocked(now); // what is late waits here, not as a SYN in a queue
+        }
         for _ in 0..OPENS_PER_POLL {
             if !self.load.may_connect(now) {
                 return self.load.refused(now);

@@ -288,7 +288,8 @@ impl Load {
         self.absences.push_back((self.last_turn, now));
     }
 
-    /// Nothing can be begun now, for want of a free connection: what waits does not wait for us.
+    /// Nothing can be begun now, for want of a free connection or of room in the port: what waits does not
+    /// wait for us.
     #[inline]
     pub fn blocked(&mut self, now: Instant) {
         self.free_since = now;

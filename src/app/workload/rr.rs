@@ -55,7 +55,7 @@ impl<D: Dialogue> Standing<D> {
     fn connect(&mut self, stack: &mut Stack, now: Instant) {
         for _ in 0..CONNECTIONS_PER_POLL {
             let Some(&number) = self.empty.last() else { return };
-            if !self.load.may_connect(now) {
+            if stack.is_output_blocked() || !self.load.may_connect(now) {
                 return;
             }
             let (conn, failures) = match self.load.connect(stack, number.into()) {

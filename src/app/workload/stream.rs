@@ -96,6 +96,9 @@ impl Stream {
         if self.load.config.hold.is_none() && open == u64::from(self.load.config.connections) {
             return self.load.pass_over(now); // all are there, and stay
         }
+        if stack.is_output_blocked() {
+            return self.load.blocked(now);
+        }
         for _ in 0..CONNECTIONS_PER_POLL {
             if self.under_way >= UNDER_WAY || !self.load.may_connect(now) {
                 return self.load.refused(now);

@@ -40,6 +40,8 @@ pub struct DpdkPort {
     burst: u16,
     /// How many pending frames make a flush.
     flush_at: usize,
+    /// How many pending frames are enough: the caller keeps the others.
+    hold_at: usize,
     /// Does a pending frame leave something to the device?
     prepare: bool,
     path: FastPath,
@@ -78,6 +80,7 @@ impl DpdkPort {
             queue,
             burst: 0,
             flush_at: 0,
+            hold_at: 0,
             prepare: false,
             path: FastPath::Rust,
             granted,
@@ -99,6 +102,7 @@ impl DpdkPort {
     pub fn set_burst(&mut self, frames: usize) {
         self.burst = frames.clamp(1, MAX_BURST) as u16;
         self.flush_at = (self.pending.len() + usize::from(self.burst)).min(MAX_PENDING);
+        self.hold_at = (2 * usize::from(self.burst)).min(MAX_PENDING);
     }
 
     /// How many frames are received at once, at most.
@@ -122,6 +126,13 @@ impl DpdkPort {
     /// Which of its port's queues this is.
     pub fn queue(&self) -> u16 {
         self.queue
+    }
+
+    /// Enough is pending: is it less after a flush?
+    #[cold]
+    fn has_room_after_flush(&mut self) -> bool {
+        self.tx_flush();
+        self.pending.len() < self.hold_at
     }
 
     /// Takes what the device does not accept (its checksum cannot be made) out of the way.
@@ -196,6 +207,9 @@ impl Port for DpdkPort {
 
     #[inline]
     fn tx_room(&mut self) -> Option<&mut [u8]> {
+        if self.pending.len() >= self.hold_at && !self.has_room_after_flush() {
+            return None;
+        }
         if self.stash.len() == 0 {
             // SAFETY: this value keeps the pool alive. The last few buffers of a pool are not
             // enough for a bulk, so one at a time is tried too.
@@ -269,6 +283,11 @@ impl Port for DpdkPort {
         }
         self.prepare &= self.pending.len() > 0;
         self.flush_at = (self.pending.len() + usize::from(self.burst)).min(MAX_PENDING);
+    }
+
+    #[inline]
+    fn tx_waiting(&self) -> usize {
+        self.pending.len()
     }
 
     fn capabilities(&self) -> Capabilities {

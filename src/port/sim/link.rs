@@ -6,7 +6,7 @@ use crate::port::{Capabilities, Port, PortStats, RxChecksum, RxFrame, TxOffload}
 use crate::time::{Clock, Instant, nanos};
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 /// A burst of losses: once it has begun, frames are lost until it ends (Gilbert and Elliott).
@@ -176,8 +176,19 @@ impl Direction {
     }
 }
 
+/// What a port does with frames before they are on the link.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ring {
+    /// Frames that it holds; `None` = each is on the link at once.
+    places: Option<usize>,
+    /// Nothing leaves it.
+    stuck: bool,
+}
+
 struct Shared {
     now: Cell<Instant>,
+    /// Of the first port and of the second.
+    rings: [Cell<Ring>; 2],
     /// From the first port to the second, and back.
     directions: [RefCell<Direction>; 2],
     observer: RefCell<Option<Observer>>,
@@ -196,6 +207,7 @@ impl Link {
         let directions = [direction(there), direction(back)];
         let shared = Rc::new(Shared {
             now: Cell::new(Instant::ZERO),
+            rings: Default::default(),
             directions,
             observer: RefCell::new(None),
         });
@@ -250,6 +262,25 @@ impl Link {
         self.0.directions[direction].borrow_mut().config = config;
     }
 
+    /// Gives a port a transmit ring of so many frames; `None` = no ring. At each instant of the clock as
+    /// many frames leave it as it has places.
+    ///
+    /// # Panics
+    /// If `end` is neither 0 nor 1.
+    pub fn set_ring(&self, end: usize, places: Option<usize>) {
+        let ring = &self.0.rings[end];
+        ring.set(Ring { places, ..ring.get() });
+    }
+
+    /// From now on the ring of a port does not move, or does again.
+    ///
+    /// # Panics
+    /// If `end` is neither 0 nor 1.
+    pub fn set_stuck(&self, end: usize, stuck: Stuck) {
+        let ring = &self.0.rings[end];
+        ring.set(Ring { stuck: stuck == Stuck::Yes, ..ring.get() });
+    }
+
     /// What a direction has done.
     ///
     /// # Panics
@@ -257,6 +288,15 @@ impl Link {
     pub fn stats(&self, direction: usize) -> LinkStats {
         self.0.directions[direction].borrow().stats
     }
+}
+
+/// Does a transmit ring stand still?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stuck {
+    /// Yes: the device sends nothing.
+    Yes,
+    /// No.
+    No,
 }
 
 /// The virtual clock of a link.
@@ -288,6 +328,10 @@ pub struct SimPort {
     end: usize,
     burst: Vec<Vec<u8>>,
     room: Vec<u8>,
+    /// Frames that are not on the link yet.
+    ring: VecDeque<Vec<u8>>,
+    /// How many have left the ring at this instant.
+    left_at: (Instant, usize),
     stats: PortStats,
 }
 
@@ -299,7 +343,22 @@ const ROOM: usize = 9_018;
 impl SimPort {
     fn new(shared: Rc<Shared>, end: usize) -> Self {
         let burst = Vec::with_capacity(BURST);
-        SimPort { shared, end, burst, room: vec![0; ROOM], stats: PortStats::default() }
+        let (room, ring, left_at) = (vec![0; ROOM], VecDeque::new(), (Instant::ZERO, 0));
+        SimPort { shared, end, burst, room, ring, left_at, stats: PortStats::default() }
+    }
+
+    /// Is there room in the ring for another frame?
+    fn has_room(&self) -> bool {
+        self.shared.rings[self.end].get().places.is_none_or(|places| self.ring.len() < places)
+    }
+
+    /// Puts a frame into the ring, or on the link if there is none.
+    fn take(&mut self, frame: &[u8]) {
+        if self.shared.rings[self.end].get().places.is_some() {
+            self.ring.push_back(frame.to_vec());
+        } else {
+            self.send(frame);
+        }
     }
 
     fn send(&mut self, frame: &[u8]) {
@@ -342,24 +401,51 @@ impl Port for SimPort {
     ) -> bool {
         let mut frame = core::mem::take(&mut self.burst[index]);
         assert!(!frame.is_empty(), "frame {index} was answered before");
+        if !self.has_room() {
+            self.burst[index] = frame;
+            return false;
+        }
         frame.resize(longest.max(frame.len()), 0xee);
         let len = write(&mut frame);
-        self.send(&frame[..len]);
+        self.take(&frame[..len]);
         true
     }
 
     fn tx_room(&mut self) -> Option<&mut [u8]> {
-        Some(&mut self.room)
+        if !self.has_room() {
+            self.tx_flush();
+        }
+        self.has_room().then_some(&mut self.room[..])
     }
 
     fn tx_commit(&mut self, len: usize, offload: TxOffload) {
         assert_eq!(offload, TxOffload::None, "the simulated port has no offloads");
         let room = core::mem::take(&mut self.room);
-        self.send(&room[..len]);
+        if self.has_room() {
+            self.take(&room[..len]);
+        } else {
+            self.stats.tx_dropped += 1;
+        }
         self.room = room;
     }
 
-    fn tx_flush(&mut self) {}
+    fn tx_flush(&mut self) {
+        let (ring, now) = (self.shared.rings[self.end].get(), self.shared.now.get());
+        if self.left_at.0 != now {
+            self.left_at = (now, 0);
+        }
+        while !ring.stuck
+            && ring.places.is_none_or(|places| self.left_at.1 < places)
+            && let Some(frame) = self.ring.pop_front()
+        {
+            self.left_at.1 += 1;
+            self.send(&frame);
+        }
+    }
+
+    fn tx_waiting(&self) -> usize {
+        self.ring.len()
+    }
 
     fn capabilities(&self) -> Capabilities {
         Capabilities { tx_tcp_checksum: false, max_frame: ROOM }

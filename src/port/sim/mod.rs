@@ -16,5 +16,5 @@ mod observer;
 mod tests;
 
 pub use dice::Dice;
-pub use link::{Burst, Link, LinkConfig, LinkStats, SimClock, SimPort};
+pub use link::{Burst, Link, LinkConfig, LinkStats, SimClock, SimPort, Stuck};
 pub use observer::Observer;
