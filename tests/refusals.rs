@@ -284,3 +284,81 @@ fn what_a_server_is_asked_for_in_vain() {
         "{messages}"
     );
 }
+
+/// A run is refused by one line and status 1 if it asks for memory that there is not.
+#[track_caller]
+fn has_no_memory(output: &Output, begins: &str) {
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(messages.starts_with(&format!("lastack: {begins}")), "{messages}");
+    assert_eq!(messages.lines().count(), 1, "{messages}");
+    assert_eq!(output.status.code(), Some(1), "{messages}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn memory_that_there_is_not_is_told_with_its_option() {
+    for (arguments, begins) in [
+        ("loopback --max-connections 100M", "--max-connections 100000000: "),
+        ("loopback --buffer-memory 4096G", "--buffer-memory 4096G: "),
+        ("server --profile memif --max-connections 100M", "--max-connections 100000000: "),
+        (
+            "loopback --max-time-wait 100M --buffer-memory 1M --address 198.18.0.1/24 --address 198.18.0.2/24 --connections 9",
+            "--max-time-wait 100000000: ",
+        ),
+    ] {
+        let limited = output("prlimit", &format!("--as=16000000000 {PROGRAM} {arguments}"));
+        has_no_memory(&limited, begins);
+    }
+    // what is more than the address space has room for is found out without asking for it
+    let limited = output("prlimit", &format!("--as=1500000000 {PROGRAM} loopback"));
+    has_no_memory(&limited, "--buffer-memory 1G: ");
+}
+
+#[test]
+fn a_profile_with_more_buffers_than_memory_ends_at_once() {
+    let folder = Folder::new("buffers");
+    let ring = include_str!("../dpdk-config/ring.toml");
+    for (from, to, status, begins) in [
+        (
+            "count = 16383",
+            "count = 4000000000",
+            1,
+            "--profile ring: [buffers] count = 4000000000: ",
+        ),
+        (
+            "count = 16383",
+            "count = 1024",
+            2,
+            "--profile PROFILE: [buffers] count = 1024: 4704 are expected at least, as the rings hold",
+        ),
+    ] {
+        let profile = folder.file("ring.toml", &ring.replace(from, to));
+        let told = output(PROGRAM, &format!("loopback --duration 1s --profile {profile}"));
+        let messages = String::from_utf8_lossy(&told.stderr);
+        let begins = format!("lastack: {}", begins.replace("PROFILE", &profile));
+        assert!(messages.starts_with(&begins), "{messages}");
+        assert_eq!((messages.lines().count(), told.status.code()), (1, Some(status)), "{messages}");
+    }
+}
+
+/// A file that an option names may be a device or a pipe without end.
+#[test]
+fn a_file_without_end_is_not_read_for_ever() {
+    let long = |most: u64| format!("it is longer than {most} octets, a shorter file is expected");
+    let text = long(1 << 20);
+    for (arguments, begins) in [
+        ("loopback --profile /dev/zero", format!("--profile /dev/zero: {text}")),
+        ("doctor --profile /dev/zero", format!("--profile /dev/zero: {text}")),
+        (
+            "loopback --cmdline-file /dev/zero",
+            "--cmdline-file /dev/zero: cannot be read: it is larger than 16 MB".to_owned(),
+        ),
+        ("loopback --syn-secret /dev/zero", format!("--syn-secret /dev/zero: {}", long(4_096))),
+        ("report /dev/zero", format!("/dev/zero: {}", long(1 << 28))),
+    ] {
+        let told = output(PROGRAM, arguments);
+        let messages = String::from_utf8_lossy(&told.stderr);
+        assert_eq!(messages, format!("lastack: {begins}\n"), "{arguments}");
+        assert_ne!(told.status.code(), Some(0), "{arguments}");
+    }
+}

@@ -21,7 +21,7 @@ pub mod per_connection;
 pub mod tally;
 pub mod workload;
 
-pub use per_connection::PerConnection;
+pub use per_connection::{PER_CONNECTION_BYTES, PerConnection};
 pub use tally::Tally;
 
 use crate::engine::Io;

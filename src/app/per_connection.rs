@@ -2,6 +2,10 @@
 
 use crate::engine::ConnId;
 
+/// Octets that an application may keep for each connection: what is reserved before a run is added up
+/// with it.
+pub const PER_CONNECTION_BYTES: usize = 256;
+
 /// States by [`ConnId::index`].
 ///
 /// Room for all is reserved at the start and touched only as it is used, so nothing is allocated
@@ -14,6 +18,7 @@ pub struct PerConnection<T> {
 impl<T: Default> PerConnection<T> {
     /// Room for `max_connections` states.
     pub fn new(max_connections: u32) -> Self {
+        const { assert!(size_of::<T>() <= PER_CONNECTION_BYTES, "it is not added up") };
         PerConnection { states: Vec::with_capacity(max_connections as usize) }
     }
 

@@ -5,6 +5,7 @@ use super::offline_args::DoctorArgs;
 use super::profile::{Kind, Profile};
 use super::{Failure, files};
 use super::{cores, eal as options};
+use crate::engine::Limits;
 
 /// Runs the command: findings go to the standard output. `eal` are the EAL options that were given.
 pub fn run(eal: &[String], arguments: &DoctorArgs) -> Result<(), Failure> {
@@ -52,6 +53,7 @@ fn for_profile(machine: &Machine, profile: &Profile, memory_decided: bool) -> Ve
     if !memory_decided {
         findings.push(machine.memory(profile, sides));
     }
+    findings.push(machine.for_limits(&vec![Limits::default(); sides as usize]));
     if profile.wants_device() {
         let name = &profile.name;
         findings.extend(machine.for_roles(profile, &[], &[]));

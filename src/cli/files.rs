@@ -1,6 +1,7 @@
 //! Results on their way out: into files that options name, and to the standard output.
 
 use super::Failure;
+use crate::measure::run::read_bounded;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -38,6 +39,20 @@ pub fn check_outputs(outputs: &[(&str, Option<&Path>)], read: &[&Path]) -> Resul
         known.push((option, place));
     }
     Ok(())
+}
+
+/// The longest profile, and the longest list of commands, octets.
+pub const LONGEST_TEXT: u64 = 1 << 20;
+
+/// The text of a file that an option names, at most `most` octets of it: a device or a pipe may have no
+/// end.
+///
+/// # Errors
+/// What is wrong with it, to stand behind its name.
+pub fn read(file: &Path, most: u64) -> Result<String, String> {
+    let octets = read_bounded(file, most)?;
+    String::from_utf8(octets)
+        .map_err(|_| "cannot be read: stream did not contain valid UTF-8".to_owned())
 }
 
 /// One path for all those of a file.

@@ -2,12 +2,13 @@
 
 mod finding;
 mod interface;
+mod memory;
 mod needs;
 pub mod pci;
 mod processors;
 
 use super::cores;
-use super::hugepages::{self, Wanted};
+use super::hugepages;
 use super::profile::{Device, Kind, Need, Profile, Role};
 use crate::net::address::Cidr;
 use std::fs;
@@ -17,6 +18,8 @@ pub use finding::{Finding, Level, good, missing, note};
 #[cfg(feature = "dpdk")]
 pub use interface::index_of;
 pub use interface::{Interface, interfaces};
+#[cfg(feature = "dpdk")]
+pub use memory::option_name;
 
 /// A machine as its /proc and /sys tell it.
 pub struct Machine {
@@ -124,27 +127,6 @@ impl Machine {
         Some((list, cpus))
     }
 
-    /// The memory that `sides` sides of a profile want.
-    pub fn memory(&self, profile: &Profile, sides: u64) -> Finding {
-        let wanted = profile.buffers.memory_mb(sides);
-        let free = hugepages::free_mb_in(&self.root.join("sys/kernel/mm/hugepages"));
-        let remedy = hugepages::remedy(wanted);
-        match profile.eal.hugepages {
-            Wanted::No => good(format!("{wanted} MB of ordinary pages are enough")),
-            _ if free >= wanted => good(format!("{wanted} MB of hugepages are wanted, and free")),
-            Wanted::Auto => note(
-                format!(
-                    "{wanted} MB of hugepages are wanted, {free} MB are free, so ordinary pages \
-                         are used and figures are worse"
-                ),
-                remedy,
-            ),
-            Wanted::Yes => {
-                missing(format!("{wanted} MB of hugepages are needed, {free} MB are free"), remedy)
-            }
-        }
-    }
-
     /// What a profile needs of the kernel for the devices of these roles; `ours` are the addresses
     /// that are used on them, if that is known.
     pub fn for_roles(&self, profile: &Profile, roles: &[&Role], ours: &[Cidr]) -> Vec<Finding> {
@@ -179,4 +161,4 @@ fn one_core(list: &str) -> Finding {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,15 +3,14 @@
 //! Those that come with the program are part of it, so that it runs anywhere; any other file can be
 //! named by its path.
 
-use super::Failure;
 use super::hugepages::Wanted;
 use super::machine::pci;
+use super::{Failure, files};
 use crate::net::address::Cidr;
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use core::net::IpAddr;
 use serde::Deserialize;
 use std::ffi::OsStr;
-use std::fs;
 use std::path::Path;
 
 /// The profiles that come with the program.
@@ -135,6 +134,22 @@ impl Default for Buffers {
 }
 
 impl Buffers {
+    /// Buffers of a queue pair that lie in no ring: a burst that was received, one that waits to be sent,
+    /// and those taken to be filled.
+    const ON_THEIR_WAY: u64 = 64 + 2 * 64 + 32;
+
+    /// What the cache of a core may hold: half as many again as it is asked to (rte_mempool.h).
+    const fn cached(cache: u32) -> u64 {
+        let most = if cache < 512 { cache } else { 512 };
+        most as u64 * 3 / 2
+    }
+
+    /// How many buffers a side needs so that it can receive and send: those in a full receive ring and in
+    /// a full transmit ring cannot be had.
+    pub fn least(&self) -> u64 {
+        2 * u64::from(self.queue) + Self::cached(self.cache) + Self::ON_THEIR_WAY
+    }
+
     /// Memory that EAL has to have for `pools` of these, in megabytes: buffers of 2 kB with their
     /// headroom and bookkeeping, and a part for everything else.
     pub fn memory_mb(&self, pools: u64) -> u64 {
@@ -218,8 +233,7 @@ impl Profile {
                 known.join(", ")
             )));
         }
-        let text =
-            fs::read_to_string(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let text = files::read(path, files::LONGEST_TEXT).map_err(wrong)?;
         Self::parse(&text).map_err(wrong)
     }
 
@@ -285,13 +299,17 @@ impl Profile {
                 return Err(format!("[{role}] addresses: one is expected at least"));
             }
         }
-        let Buffers { count, queue, .. } = profile.buffers;
+        let Buffers { count, cache, queue } = profile.buffers;
         if !queue.is_power_of_two() {
             return Err(format!("[buffers] queue = {queue}: a power of two is expected"));
         }
-        if count < queue.into() {
+        let least = profile.buffers.least();
+        if u64::from(count) < least {
             return Err(format!(
-                "[buffers] count = {count}: as many as queue, {queue}, are expected at least"
+                "[buffers] count = {count}: {least} are expected at least, as the rings hold 2 x {queue}, \
+                 the cache of a core {}, and {} are on their way",
+                Buffers::cached(cache),
+                Buffers::ON_THEIR_WAY
             ));
         }
         Ok(profile)
@@ -306,6 +324,8 @@ fn one_line(error: &toml::de::Error, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use std::fs;
 
     #[test]
     fn profiles_that_come_with_the_program_are_good() {
@@ -411,8 +431,9 @@ mod tests {
             ("queue = 2048", "queue = 2000", "[buffers] queue = 2000: a power of two is expected"),
             (
                 "count = 16383",
-                "count = 2047",
-                "[buffers] count = 2047: as many as queue, 2048, are expected at least",
+                "count = 4703",
+                "[buffers] count = 4703: 4704 are expected at least, as the rings hold 2 x 2048, the \
+                 cache of a core 384, and 224 are on their way",
             ),
         ] {
             assert!(good.contains(from), "{from}");

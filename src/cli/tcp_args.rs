@@ -1,7 +1,7 @@
 //! The options for TCP's habits and limits.
 
 use super::args::small;
-use super::units;
+use super::{files, units};
 use crate::engine::Limits;
 use crate::tcp::congestion::Algorithm;
 use crate::tcp::{self, SynCookies, TimeWaitPolicy};
@@ -37,6 +37,9 @@ pub struct TcpArgs {
     /// Half-open connections of an engine [default: 65536]
     #[arg(long, value_name = "N", value_parser = |t: &str| units::count(t, 1, 100_000_000))]
     pub syn_cache: Option<u64>,
+    /// Octets that all connections of an engine together may hold, sent and received [default: 1G]
+    #[arg(long, value_name = "B", value_parser = |t: &str| units::size(t, 1 << 16, 1 << 42))]
+    pub buffer_memory: Option<u64>,
     /// SYN cookies: auto = while the SYN cache or a backlog has no room [default: auto]
     #[arg(long, value_enum)]
     pub syn_cookies: Option<SynCookiesArg>,
@@ -168,8 +171,7 @@ pub(super) fn syn_limit(text: &str) -> Result<SynLimit, String> {
 /// What is wrong with the file.
 pub fn read_secret(path: &Path) -> Result<[u8; 16], String> {
     let name = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("--syn-secret {name}: cannot be read: {error}"))?;
+    let text = files::read(path, 4_096).map_err(|why| format!("--syn-secret {name}: {why}"))?;
     let digits = text.trim();
     let hexadecimal = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     let number = u128::from_str_radix(digits, 16).ok().filter(|_| hexadecimal);
@@ -227,6 +229,7 @@ impl TcpArgs {
             linger,
             max_connections,
             max_time_wait,
+            buffer_memory,
             congestion,
             hystart,
             initial_window,
@@ -299,6 +302,7 @@ impl TcpArgs {
         tcp.user_timeout = user_timeout.or(tcp.user_timeout);
         tcp.mss = mss.or(tcp.mss);
         set(&mut limits.max_connections, max_connections.map(|n| n as u32));
+        set(&mut limits.buffer_bytes, *buffer_memory);
         set(&mut limits.max_time_wait, max_time_wait.map(|n| n as u32));
     }
 }

@@ -119,6 +119,17 @@ fn split<'a, T: Copy>(text: &'a str, units: &[(&str, T)]) -> Option<(&'a str, T)
     units.iter().find_map(|&(unit, scale)| Some((text.strip_suffix(unit)?, scale)))
 }
 
+/// An amount of memory for people to read: 1.5 GB, powers of 1000.
+pub fn human_bytes(octets: u64) -> String {
+    let of = |unit: f64, name| format!("{:.1} {name}", octets as f64 / unit);
+    match octets {
+        u64::MAX => "any amount".to_owned(),
+        0..1_000_000_000 => of(1e6, "MB"),
+        1_000_000_000..1_000_000_000_000 => of(1e9, "GB"),
+        _ => of(1e12, "TB"),
+    }
+}
+
 /// A size as [`size`] reads it.
 pub fn human_size(octets: u64) -> String {
     for (shift, unit) in [(30, "G"), (20, "M"), (10, "k")] {

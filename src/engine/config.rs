@@ -127,6 +127,15 @@ pub enum ConfigError {
         /// The most that is allowed.
         highest: u64,
     },
+    /// The memory for a limit cannot be had.
+    NoMemory {
+        /// The limit.
+        name: &'static str,
+        /// What was asked for.
+        value: u64,
+        /// Octets that it takes.
+        bytes: u64,
+    },
 }
 
 impl fmt::Display for ConfigError {
@@ -135,6 +144,11 @@ impl fmt::Display for ConfigError {
             ConfigError::Interface(bad) => bad.fmt(f),
             ConfigError::OutOfRange { name, value, lowest, highest } => {
                 write!(f, "{name} is {value}; it must be between {lowest} and {highest}")
+            }
+            ConfigError::NoMemory { name, value, bytes } => {
+                let tb = *bytes as f64 / 1e12;
+                let (amount, unit) = if tb < 1.0 { (tb * 1e3, "GB") } else { (tb, "TB") };
+                write!(f, "{name} is {value}: {amount:.1} {unit} of memory for it cannot be had")
             }
         }
     }

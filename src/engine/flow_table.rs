@@ -52,6 +52,8 @@ const SLOTS: usize = 10;
 /// Words of eight octets in a bucket, which is one cache line.
 const WORDS: usize = 8;
 const LINE_BYTES: usize = 64;
+/// Octets of the table for each entry that it is sized for.
+pub const BYTES_PER_ENTRY: usize = (LINE_BYTES * 16).div_ceil(SLOTS * 13);
 const KIND_SHIFT: u32 = 30;
 const INDEX_MASK: u32 = (1 << KIND_SHIFT) - 1;
 /// How many buckets an entry may be away from its home. It keeps the overflow counts, at most

@@ -4,6 +4,7 @@ use super::config::{Config, ConfigError, Limits};
 use super::control::ControlQueue;
 use super::flow_hash::FlowKey;
 use super::flow_table::{FlowHash, FlowTable, Kind};
+use super::footprint::try_to_reserve;
 use super::listener::{ListenerId, Listeners};
 use super::mailbox::Mailbox;
 use super::memory::MemoryWaits;
@@ -255,6 +256,7 @@ pub(super) use context;
 impl Stack {
     pub(super) fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
+        try_to_reserve(config.limits.footprint(0))?;
         let Config { interface, tcp, limits, seed, cookie_secret, claim, report_groups } = config;
         let secrets = Secrets::new(&seed);
         let own = CookieSecret { key: secrets.cookies.octets(), epoch: Duration::ZERO };

@@ -8,6 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 /// A point of a distribution: the part of all values, from 0 to 1, that is not above so many
@@ -62,9 +64,9 @@ impl Run {
             if files[..at].iter().any(|other| other.as_ref() == file) {
                 return Err(format!("{}: given twice, once is expected", file.display()));
             }
-            let content = std::fs::read(file)
-                .map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
             let place = file.with_extension("");
+            let content = read_bounded(file, LONGEST_RESULT)
+                .map_err(|why| format!("{}: {why}", file.display()))?;
             let known = runs.iter().position(|(other, _)| *other == place);
             let mut run = match known {
                 Some(at) => runs[at].1.clone(),
@@ -294,6 +296,25 @@ impl Run {
             });
         }
         Ok(whole)
+    }
+}
+
+/// The longest file of results, octets.
+const LONGEST_RESULT: u64 = 1 << 28;
+
+/// The octets of a file, at most `most` of them: a device or a pipe may have no end.
+///
+/// # Errors
+/// What is wrong with it, to stand behind its name.
+pub fn read_bounded(file: &Path, most: u64) -> Result<Vec<u8>, String> {
+    let mut octets = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(most + 1).read_to_end(&mut octets));
+    match read {
+        Err(error) => Err(format!("cannot be read: {error}")),
+        Ok(_) if octets.len() as u64 > most => {
+            Err(format!("it is longer than {most} octets, a shorter file is expected"))
+        }
+        Ok(_) => Ok(octets),
     }
 }
 

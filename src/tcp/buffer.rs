@@ -48,6 +48,9 @@ impl Pool {
         }
     }
 
+    /// Octets that a chunk takes, with its link.
+    pub const CHUNK_COST: usize = CHUNK_BYTES + size_of::<u32>();
+
     /// Chunks that are free.
     pub fn available(&self) -> u32 {
         self.next.len() as u32 - self.in_use

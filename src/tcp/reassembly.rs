@@ -61,6 +61,9 @@ impl ReassemblyPool {
         ReassemblyPool { segments, limit, free: 0, in_use: 0, changes: 0 }
     }
 
+    /// Octets of the place of a segment.
+    pub const SEGMENT_BYTES: usize = size_of::<Segment>();
+
     /// Segments that are held.
     pub fn in_use(&self) -> u32 {
         self.in_use

@@ -231,6 +231,9 @@ impl RecoveryPool {
         RecoveryPool { blocks: Vec::with_capacity(limit as usize), limit, free: 0, in_use: 0 }
     }
 
+    /// Octets of a block.
+    pub const BLOCK_BYTES: usize = size_of::<Recovery>();
+
     /// Connections that have one.
     pub fn in_use(&self) -> u32 {
         self.in_use

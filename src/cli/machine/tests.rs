@@ -1,4 +1,5 @@
 use super::*;
+use crate::cli::hugepages::Wanted;
 
 /// A machine made of files, which goes when the test is over.
 pub(super) struct Fake(pub(super) Machine);

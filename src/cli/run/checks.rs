@@ -1,10 +1,12 @@
 //! What is told before and at the start of a run: what cannot be is an error, what figures suffer from
 //! a line with its remedy.
 
+use crate::app::PER_CONNECTION_BYTES;
 use crate::cli::args::Common;
-use crate::cli::machine::{Finding, Level};
+use crate::cli::machine::{Finding, Level, Machine, option_name};
 use crate::cli::{Failure, cores, eal as options, files};
-use crate::engine::ConfigError;
+use crate::engine::footprint::try_to_reserve;
+use crate::engine::{ConfigError, Limits};
 use crate::net::address::BadInterface;
 use crate::port::dpdk::{Eal, EalError, Offloads};
 
@@ -34,7 +36,7 @@ pub fn of_config(error: &ConfigError, common: &Common, profile: &str) -> Failure
             BadInterface::Vlan(_) => "--vlan",
             _ => return Failure::Arguments(format!("--profile {profile}: {error}")),
         },
-        ConfigError::OutOfRange { .. } => return Failure::arguments(error),
+        ConfigError::OutOfRange { .. } | ConfigError::NoMemory { .. } => return of_limits(error),
     };
     Failure::Arguments(format!("{option}: {error}"))
 }
@@ -66,6 +68,34 @@ pub fn of_eal(error: &EalError, given: &[String]) -> Failure {
         )),
         error => Failure::run(error),
     }
+}
+
+/// What no engine can run with, whatever the interface: with the option if memory is short.
+pub fn of_limits(error: &ConfigError) -> Failure {
+    match error {
+        ConfigError::NoMemory { name, .. } => {
+            Failure::Run(format!("{}: {error}: give less", option_name(name)))
+        }
+        _ => Failure::arguments(error),
+    }
+}
+
+/// Is there the memory that engines with these limits reserve? What figures suffer from, or a run may
+/// end by, is a finding.
+///
+/// # Errors
+/// [`Failure::Run`] with the option that asks for more than there is.
+pub fn reserves(machine: &Machine, limits: &[Limits]) -> Result<Option<Finding>, Failure> {
+    if limits.is_empty() {
+        return Ok(None);
+    }
+    let finding = machine.for_limits(limits);
+    if finding.level == Level::Missing {
+        return Err(Failure::Run(finding.line()));
+    }
+    let all = limits.iter().flat_map(|limits| limits.footprint(PER_CONNECTION_BYTES as u64));
+    try_to_reserve(all).map_err(|error| of_limits(&error))?;
+    Ok(Some(finding))
 }
 
 /// The processors that these lcores run on, as they find it themselves.

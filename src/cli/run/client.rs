@@ -47,7 +47,13 @@ fn run_workload<W: Workload + Send + 'static>(
     let connections = Some(load.connections);
     let mut config = engines::config(common, &profile, &profile.client, &addresses, connections)?;
     widen(&mut config, load, remote)?;
-    let setup = Setup::start(profile, eal, &setup::client_processor(), Sides::Client(&addresses))?;
+    let setup = Setup::start(
+        profile,
+        eal,
+        &setup::client_processor(),
+        Sides::Client(&addresses),
+        &[config.limits],
+    )?;
     let signals = Signals::catch()?;
     let plug = setup.device(&setup.profile.client, common.burst, Wait::ForLink(&signals))?;
     let parts = load_parts(common, load, shape, remote, 1)?;

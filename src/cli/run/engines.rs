@@ -156,7 +156,8 @@ pub fn on_port<A: App>(
             // the engine of the first queue speaks for all
             (config.claim, config.report_groups) = (ClaimConfig::default(), false);
         }
-        let engine = Engine::new(config.clone(), app(index)).map_err(Failure::arguments)?;
+        let engine =
+            Engine::new(config.clone(), app(index)).map_err(|error| checks::of_limits(&error))?;
         Ok(Runner::new(port, engine, clock))
     })
     .collect()

@@ -87,7 +87,9 @@ fn run_workload<W: Workload + Send + 'static, S: App + Send + 'static>(
             Failure::Arguments(format!("--client-addresses {to}: at the server {error}"))
         })?;
     }
-    let setup = Setup::start(profile, eal, &processors, Sides::Both)?;
+    let mut limits = vec![client_config.limits; common.cores.into()];
+    limits.extend(vec![server_config.limits; common.cores.into()]);
+    let setup = Setup::start(profile, eal, &processors, Sides::Both, &limits)?;
     let signals = Signals::catch()?;
     let [client_plug, server_plug] = setup.ring_pair(common.cores, common.burst)?;
     let parts = load_parts(common, load, shape, remote, common.cores.into())?;

@@ -9,12 +9,12 @@ use crate::cli::{Failure, files};
 pub fn probe(eal: &[String], profile: Profile) -> Result<(), Failure> {
     let processors = setup::server_processor();
     let shown = if profile.device.kind == Kind::Ring {
-        let setup = Setup::start(profile, eal, &processors, Sides::Both)?;
+        let setup = Setup::start(profile, eal, &processors, Sides::Both, &[])?;
         let [client, server] = setup.ring_pair(1, None)?;
         ports::info("client", &client.device) + &ports::info("server", &server.device)
     } else {
         let addresses = profile.server.addresses.clone();
-        let setup = Setup::start(profile, eal, &processors, Sides::Server(&addresses))?;
+        let setup = Setup::start(profile, eal, &processors, Sides::Server(&addresses), &[])?;
         let plug = setup.device(&setup.profile.server, None, Wait::No)?;
         ports::info("server", &plug.device)
     };

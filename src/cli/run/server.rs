@@ -51,7 +51,13 @@ fn serve<A: App + Send + 'static>(
     let port = arguments.port.unwrap_or(arguments.app.port());
     let addresses = engines::addresses(&common.address, &profile.server);
     let config = engines::config(common, &profile, &profile.server, &addresses, None)?;
-    let setup = Setup::start(profile, eal, &setup::server_processor(), Sides::Server(&addresses))?;
+    let setup = Setup::start(
+        profile,
+        eal,
+        &setup::server_processor(),
+        Sides::Server(&addresses),
+        &[config.limits],
+    )?;
     let signals = Signals::catch()?;
     let plug = setup.device(&setup.profile.server, common.burst, Wait::No)?;
     let servers = Servers::build(plug, &config, &setup, app, port)?;

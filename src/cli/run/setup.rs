@@ -7,6 +7,7 @@ use crate::cli::args::Common;
 use crate::cli::machine::Machine;
 use crate::cli::profile::{Device, Kind, Profile, Role};
 use crate::cli::{Failure, cores, eal as options, files, hugepages};
+use crate::engine::Limits;
 use crate::net::address::Cidr;
 use crate::port::dpdk::{
     DpdkPort, Eal, EthDev, EthDevConfig, Offloads, Pool, PoolConfig, PortError, RingPair,
@@ -42,12 +43,13 @@ pub struct Setup {
 
 impl Setup {
     /// Starts EAL for engines on these processors, with buffers for these sides. What the machine
-    /// lacks for it is an error; what figures suffer from is told.
+    /// lacks for it is an error; what figures suffer from is told. `limits` are those of each engine.
     pub fn start(
         profile: Profile,
         given: &[String],
         processors: &[u32],
         sides: Sides<'_>,
+        limits: &[Limits],
     ) -> Result<Setup, Failure> {
         let engines = processors.len();
         let machine = Machine::this();
@@ -58,6 +60,7 @@ impl Setup {
         };
         let mut findings: Vec<_> = machine.processors_in_sys().into_iter().collect();
         findings.extend(machine.for_roles(&profile, roles, addresses));
+        findings.extend(checks::reserves(&machine, limits)?);
         let mut ours = profile.eal.options.clone();
         if !options::decides_memory(given) {
             findings.push(machine.memory(&profile, count));
