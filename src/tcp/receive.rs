@@ -240,7 +240,8 @@ impl Connection {
     /// RFC 5681 §4.2: every second segment, at once if a gap was filled or the connection is young,
     /// else within the delay.
     fn schedule_ack(&mut self, cx: &mut Context<'_>, filled_gap: bool) {
-        self.pending_acks += 1;
+        // far more than two while the port has no room for the ACK
+        self.pending_acks = self.pending_acks.saturating_add(1);
         if filled_gap || self.pending_acks >= SEGMENTS_PER_ACK {
             self.set(Flag::AckNow);
         } else if self.quick_acks > 0 {

@@ -13,9 +13,11 @@
 
 use crate::wire::seq::SeqNumber;
 
-/// Ranges that one scoreboard can tell apart. A peer that makes more holes than that
+/// Ranges that one scoreboard can tell apart: enough for what is lost when slow start overruns a path
+/// of some megabytes. A receiver reports each block three times (RFC 2018 §4), so one that is not taken
+/// is sent again for nothing. A peer that makes more holes than that
 /// (CVE-2019-11478) is told nothing worse than that its later blocks are not taken.
-pub const RANGES: usize = 512;
+pub const RANGES: usize = 2_048;
 /// Ranges kept back from SACK blocks, so that losses and retransmissions can still be noted.
 const SPARE: usize = 64;
 

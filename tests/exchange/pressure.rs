@@ -44,6 +44,17 @@ fn a_time_out_waits_for_what_waits_in_the_port() {
     });
 }
 
+/// More segments than a small counter holds arrive before any ACK could leave.
+#[test]
+fn one_ack_answers_all_that_arrived_meanwhile() {
+    let mut tcp = Exchange::established(plain());
+    let segments: Vec<_> = (0..600).map(|n| data("x").seq(301 + n).ack(101)).collect();
+    tcp.receives_burst(&segments);
+    tcp.sends(ack().seq(101).ack(901));
+    tcp.sends_nothing();
+    tcp.reads("x".repeat(600));
+}
+
 /// A port that is never empty, but flows, keeps no loss from being repaired.
 #[test]
 fn a_port_that_flows_puts_nothing_off() {
