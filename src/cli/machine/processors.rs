@@ -1,7 +1,9 @@
 //! Processors that engines poll on: are there any, do engines share them, and may they be polled on all
 //! the time?
 
-use super::{Finding, Level, Machine, missing, note, one_core};
+use super::{Finding, Machine, missing, note};
+#[cfg(feature = "dpdk")]
+use super::{Level, one_core};
 
 /// More time than this of a processor is as good as all of it.
 const WHOLE: f64 = 0.999;
@@ -92,6 +94,7 @@ fn too_few(processors: &[u32], engines: usize) -> Option<Finding> {
 mod tests {
     use super::super::tests::{Fake, told};
     use super::*;
+    use crate::cli::machine::Level;
 
     const TSC: (&str, &str) = ("proc/cpuinfo", "flags : constant_tsc nonstop_tsc\n");
 

@@ -201,9 +201,7 @@ impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
             drained.silence = hearing.silence(side, began).filter(|silence| *silence >= OWED);
             let given_up = |open: u64| {
                 let time = human_duration(drain);
-                tell(&format!(
-                    "{open} connections under way have not ended in {time} (--drain) and are given up"
-                ));
+                tell(&format!("{} did not end in {time} (--drain): given up", under_way(open)));
             };
             let (mut told, mut last) = (false, 0);
             wait_until(drain.saturating_add(GRACE), || {
@@ -215,7 +213,8 @@ impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
                     if let Some(silence) = silence {
                         let silence = silence.as_secs_f64();
                         tell(&format!(
-                            "no answer for {silence:.1} s: {open} connections under way are given up"
+                            "no answer for {silence:.1} s: {}, given up",
+                            under_way(open)
                         ));
                     } else if waited >= drain {
                         given_up(open);
@@ -223,7 +222,8 @@ impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
                         told = true;
                         let time = human_duration(drain);
                         tell(&format!(
-                            "waiting for {open} connections under way to end, {time} at most (--drain)"
+                            "waiting for {} to end, {time} at most (--drain)",
+                            under_way(open)
                         ));
                     }
                     if silence.is_some() || waited >= drain {
@@ -349,4 +349,10 @@ fn losses<A: App>(runners: &[OnPort<A>]) -> BTreeMap<String, u64> {
         *drops.entry(name.to_owned()).or_default() += count;
     }
     drops
+}
+
+/// How many connections have not ended, in words.
+fn under_way(open: u64) -> String {
+    let plural = if open == 1 { "" } else { "s" };
+    format!("{open} connection{plural} under way")
 }
