@@ -13,7 +13,7 @@
 //!                      └──────────────────────────── 3 tries ────────────────────────────────┘
 //! ```
 //! Frames go to stale, delayed and probed neighbours too. Only a neighbour that does not answer is
-//! given up. Progress of TCP confirms a neighbour, time-outs of TCP doubt it: see [`reachability`].
+//! given up. Progress of TCP confirms a neighbour, time-outs of TCP doubt it: see `reachability.rs`.
 
 mod list;
 mod reachability;

@@ -44,7 +44,7 @@ pub struct LoadConfig {
     pub shape: Shape,
     /// What the workload `http` asks for.
     pub http: Option<http::Request>,
-    /// Which way octets go in the workload [`Stream`](super::Stream).
+    /// Which way octets go in the workload [`Stream`](crate::app::workload::Stream).
     pub direction: Direction,
     /// Requests before a connection is closed; `None` = it stays.
     pub requests_per_connection: Option<u32>,
@@ -54,7 +54,7 @@ pub struct LoadConfig {
     pub warmup: Duration,
     /// How long the rate (open loop) or the number of connections (closed loop) grows from nothing.
     pub ramp: Duration,
-    /// How long the workload [`Stream`](super::Stream) holds a connection; `None` = to the end.
+    /// How long the workload [`Stream`](crate::app::workload::Stream) holds a connection; `None` = to the end.
     pub hold: Option<Duration>,
     /// How long what is under way may go on after the stop.
     pub drain: Duration,
