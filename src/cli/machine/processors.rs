@@ -94,6 +94,7 @@ fn too_few(processors: &[u32], engines: usize) -> Option<Finding> {
 mod tests {
     use super::super::tests::{Fake, told};
     use super::*;
+    #[cfg(not(feature = "dpdk"))]
     use crate::cli::machine::Level;
 
     const TSC: (&str, &str) = ("proc/cpuinfo", "flags : constant_tsc nonstop_tsc\n");
