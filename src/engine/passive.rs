@@ -246,7 +246,7 @@ impl Stack {
         match verdict {
             Verdict::Ignore => {}
             Verdict::MissingTimestamp => self.metrics.tcp.missing_timestamp.bump(),
-            Verdict::AnswerSyn if !self.may_answer(index, AnswerTo::Syn) => {}
+            Verdict::AnswerSyn if !self.take_answer(index, AnswerTo::Syn) => {}
             Verdict::AnswerSyn => {
                 if self.late_departure(index, answer.retries).is_none() {
                     self.send_syn_ack(tuple, &handshake, staged.from);
@@ -255,7 +255,7 @@ impl Stack {
                 let until = self.now + syn_ack_wait(&self.config, answer.retries);
                 self.syn_cache.restart(index, self.now, until);
             }
-            Verdict::Challenge if !self.may_answer(index, AnswerTo::Other) => {}
+            Verdict::Challenge if !self.take_answer(index, AnswerTo::Other) => {}
             Verdict::Challenge => {
                 let ack = LastAck {
                     seq: handshake.iss + 1,
@@ -271,7 +271,7 @@ impl Stack {
                 if let Ok(cookie) = self.cookie_in(id, staged, segment) {
                     return self.complete_by_cookie(id, staged, &cookie, Some(index));
                 }
-                if !self.may_answer(index, AnswerTo::Other) {
+                if !self.take_answer(index, AnswerTo::Other) {
                     return None;
                 }
                 let value = self.timestamp_clock(tuple);
@@ -292,11 +292,11 @@ impl Stack {
 
     /// Counts an answer of a half-open connection, and says whether it may go out (RFC 5961 §7). A SYN
     /// that comes again is answered once a second whatever the limit.
-    fn may_answer(&mut self, index: u32, to: AnswerTo) -> bool {
+    fn take_answer(&mut self, index: u32, to: AnswerTo) -> bool {
         let limit = self.config.challenge_acks_per_s;
         let limit = if to == AnswerTo::Syn { limit.max(1) } else { limit };
         let now = self.now;
-        let may = with_entry!(self.syn_cache, index, |entry| entry.may_answer(to, now, limit));
+        let may = with_entry!(self.syn_cache, index, |entry| entry.take_answer(to, now, limit));
         if !may {
             self.metrics.tcp.syn_received_skipped.bump();
         }

@@ -24,7 +24,7 @@ impl Stack {
     ) -> Option<T> {
         let Ipv4 { src, dst, protocol, payload, .. } = *packet;
         let missing = self.missing_for(src.into(), dst.into(), protocol, payload)?;
-        if self.may_send_error() {
+        if self.take_error_token() {
             let (to, whole) = (ethernet.src, ethernet.payload);
             self.send_answer(&for_ipv4(missing, to, packet, whole, self.mtu));
         }
@@ -40,7 +40,7 @@ impl Stack {
     ) -> Option<T> {
         let Ipv6 { src, dst, protocol, payload, .. } = *packet;
         let missing = self.missing_for(src.into(), dst.into(), protocol, payload)?;
-        if protocol != NO_NEXT_HEADER && self.may_send_error() {
+        if protocol != NO_NEXT_HEADER && self.take_error_token() {
             let (to, whole) = (ethernet.src, ethernet.payload);
             self.send_answer(&for_ipv6(missing, to, packet, whole));
         }
@@ -80,7 +80,7 @@ impl Stack {
     }
 
     /// May another ICMP error be sent now? If not, that is counted.
-    fn may_send_error(&mut self) -> bool {
+    fn take_error_token(&mut self) -> bool {
         let granted = self.error_limit.take(self.now);
         if !granted {
             self.metrics.drops.icmp_limited.bump();

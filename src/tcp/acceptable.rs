@@ -69,7 +69,7 @@ impl Connection {
             if flags.ack() {
                 return Judgement::AcceptWithoutSyn;
             }
-            if self.may_challenge(cx) {
+            if self.take_challenge(cx) {
                 self.snd_nxt = self.snd_una; // the peer sent its SYN again: so do we our SYN-ACK
             }
             return Judgement::Drop;
@@ -112,14 +112,14 @@ impl Connection {
     /// Sends a challenge ACK unless this connection has used up its share for this second
     /// (RFC 5961 §7; per connection, since a global limit is a side channel, CVE-2016-5696).
     pub(super) fn challenge(&mut self, cx: &mut Context<'_>) {
-        if self.may_challenge(cx) {
+        if self.take_challenge(cx) {
             cx.counters.challenge_ack.bump();
             self.set(Flag::AckNow);
         }
     }
 
     /// Counts an answer to a segment that is not acceptable, and says whether it may go out.
-    pub(super) fn may_challenge(&mut self, cx: &Context<'_>) -> bool {
+    pub(super) fn take_challenge(&mut self, cx: &Context<'_>) -> bool {
         let second = (cx.now.nanos() / 1_000_000_000) as u16;
         if self.challenge_second != second {
             self.challenge_second = second;

@@ -266,7 +266,7 @@ impl<A: Addresses> HalfOpen<A> {
     /// Counts an answer, and says whether it may go out: at most `limit` of a kind in a second
     /// (RFC 5961 §7). The round trip of the SYN-ACK is not measured any more: its time gives way to
     /// the count.
-    pub fn may_answer(&mut self, to: AnswerTo, now: Instant, limit: u8) -> bool {
+    pub fn take_answer(&mut self, to: AnswerTo, now: Instant, limit: u8) -> bool {
         let second = (now.nanos() / 1_000_000_000) as u16;
         if self.facts & ANSWERED == 0 || (self.sent >> 16) as u16 != second {
             self.facts |= ANSWERED;

@@ -152,7 +152,7 @@ impl Connection {
         arrival: &mut Arrival<'_>,
     ) -> bool {
         if !self.snd_una.before(segment.ack) || segment.ack.after(self.snd_max) {
-            arrival.reset = self.may_challenge(cx).then_some(segment.ack); // RFC 5961 §7
+            arrival.reset = self.take_challenge(cx).then_some(segment.ack); // RFC 5961 §7
             return false;
         }
         self.establish(cx, arrival);

@@ -222,7 +222,7 @@ impl Load {
         self.places_taken() < self.connections_at(now) && self.retry_at <= now
     }
 
-    /// Connections that there are, and places that rest after a failure.
+    /// Open connections, and places that rest after a failure.
     #[inline]
     fn places_taken(&self) -> u64 {
         self.tally.open_now.get() + self.rest.len()

@@ -38,7 +38,7 @@ impl Signals {
                 .map_err(|error| Failure::Run(format!("signals cannot be caught: {error}")))?;
             Ok(caught)
         };
-        // Whoever started the program with `nohup` wants it to go on.
+        // Under `nohup` the program is meant to go on.
         let hang_up = if is_ignored(SIGHUP) { Arc::default() } else { switch(SIGHUP)? };
         Ok(Signals { interrupt: switch(SIGINT)?, terminate: switch(SIGTERM)?, hang_up })
     }
@@ -64,7 +64,7 @@ impl Signals {
     }
 }
 
-/// Does this process ignore a signal, since whoever started it wanted that?
+/// Does this process ignore a signal, as its parent set it to?
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

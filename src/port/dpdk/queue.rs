@@ -130,7 +130,7 @@ impl DpdkPort {
 
     /// Enough is pending: is it less after a flush?
     #[cold]
-    fn has_room_after_flush(&mut self) -> bool {
+    fn flush_for_room(&mut self) -> bool {
         self.tx_flush();
         self.pending.len() < self.hold_at
     }
@@ -207,7 +207,7 @@ impl Port for DpdkPort {
 
     #[inline]
     fn tx_room(&mut self) -> Option<&mut [u8]> {
-        if self.pending.len() >= self.hold_at && !self.has_room_after_flush() {
+        if self.pending.len() >= self.hold_at && !self.flush_for_room() {
             return None;
         }
         if self.stash.len() == 0 {
