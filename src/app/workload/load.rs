@@ -69,6 +69,8 @@ pub struct Load {
     refusals: u8,
     rest: Rest,
     next_source: u32,
+    /// Are connections held to the end of the run?
+    keeps_connections: bool,
     not_started: u64,
     /// Requests that wait to be sent again.
     waiting: usize,
@@ -98,6 +100,7 @@ impl Load {
             refusals: 0,
             rest: Rest::default(),
             next_source: 0,
+            keeps_connections: false,
             not_started: 0,
             waiting: 0,
             lost: BTreeMap::new(),
@@ -133,7 +136,8 @@ impl Load {
         }
         if self.control.stop.load(Ordering::Relaxed) {
             self.drain_until = Some(now + self.config.drain);
-            self.not_started += self.schedule.take().map_or(0, |mut s| s.take_all_due(now));
+            self.pass_over(now);
+            self.schedule = None;
             return Stage::Draining;
         }
         Stage::Running
@@ -149,9 +153,10 @@ impl Load {
             && rate > 0.0
         {
             *old = rate;
+            let arrival = *arrival;
+            self.pass_over(now);
             if let Some(schedule) = &mut self.schedule {
-                self.not_started += schedule.take_all_due(now);
-                *schedule = Schedule::new(rate, *arrival, now, self.config.seed);
+                *schedule = Schedule::new(rate, arrival, now, self.config.seed);
             }
         }
         self.hand_over();
@@ -303,11 +308,26 @@ impl Load {
         }
     }
 
-    /// Passes over the arrivals that are due, since there is nothing for them to do.
+    /// Connections of this load stay open to the end of the run. Once all are open, arrivals have nothing
+    /// to do, and none of them counts as not started.
+    pub fn keep_connections(&mut self) {
+        self.keeps_connections = true;
+    }
+
+    /// Are all connections open, and do they stay?
+    #[inline]
+    pub fn is_complete(&self) -> bool {
+        self.keeps_connections && self.tally.open_now.get() == u64::from(self.config.connections)
+    }
+
+    /// Passes over the arrivals that are due. They count as not started, unless there was nothing for them
+    /// to do.
     #[inline]
     pub fn pass_over(&mut self, now: Instant) {
+        let is_complete = self.is_complete();
         if let Some(schedule) = &mut self.schedule {
-            schedule.take_all_due(now);
+            let passed = schedule.take_all_due(now);
+            self.not_started += if is_complete { 0 } else { passed };
         }
     }
 

@@ -92,9 +92,8 @@ pub struct Stream {
 
 impl Stream {
     fn connect(&mut self, stack: &mut Stack, now: Instant) {
-        let open = self.load.tally.open_now.get();
-        if self.load.config.hold.is_none() && open == u64::from(self.load.config.connections) {
-            return self.load.pass_over(now); // all are there, and stay
+        if self.load.is_complete() {
+            return self.load.pass_over(now);
         }
         if stack.is_output_blocked() {
             return self.load.blocked(now);
@@ -187,7 +186,10 @@ impl Stream {
 }
 
 impl Workload for Stream {
-    fn new(load: Load, max_connections: u32) -> Self {
+    fn new(mut load: Load, max_connections: u32) -> Self {
+        if load.config.hold.is_none() {
+            load.keep_connections();
+        }
         let held = load.config.hold.map_or(0, |_| load.config.connections as usize);
         Stream {
             load,

@@ -34,6 +34,26 @@ fn another_rate_begins_another_schedule() {
     assert!(!closed.is_open_loop());
 }
 
+/// Whether the loop comes round before the stop, or long after, once all connections are open.
+#[test]
+fn arrivals_with_nothing_to_do_are_not_counted() {
+    for open in [1, 2] {
+        let (mut load, control) = load(Some((1_000.0, Arrival::Fixed)));
+        load.keep_connections();
+        load.tick(at(0));
+        for _ in 0..open {
+            load.tally.opened();
+        }
+        load.pass_over(at(20));
+        control.set_rate(500.0);
+        load.tick(at(30));
+        control.stop();
+        load.tick(at(50));
+        let missed = 21 + 10 + 11; // of 0..=20, 21..=30 and, two apart, 30..=50 ms
+        assert_eq!(load.not_started(), if open == 2 { 0 } else { missed }, "{open} of 2 are open");
+    }
+}
+
 #[test]
 fn connections_of_a_closed_loop_grow_with_the_ramp() {
     let (mut load, _) = load(None);
