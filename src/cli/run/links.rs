@@ -5,6 +5,7 @@ use super::side::SideGauges;
 use crate::cli::Failure;
 use crate::cli::machine::{self, Interface};
 use crate::cli::profile::Profile;
+use crate::engine::Request;
 use crate::measure::histogram::human_duration;
 use crate::port::dpdk::EthDev;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -13,12 +14,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// How often links are looked at.
-const PERIOD: Duration = Duration::from_millis(500);
+const PERIOD: Duration = Duration::from_millis(200);
 
 /// The links of the sides of a run.
 pub struct Links {
+    /// In the order of the sides.
     watched: Vec<Watched>,
-    looked_at: Option<Instant>,
+    looked_at: Instant,
     /// The interface that has gone.
     gone: Option<String>,
 }
@@ -54,37 +56,51 @@ impl State {
 }
 
 impl Links {
-    /// The links of the ports of these sides, of which nothing is known yet.
+    /// The links of the ports of these sides, as they are now.
     pub fn of(sides: &[SideGauges], profile: &Profile) -> Self {
+        let now = Instant::now();
+        let interfaces = machine::interfaces();
         let watched = sides.iter().map(|side| {
             let role = if side.name == "server" { &profile.server } else { &profile.client };
             let parts = role.device.iter().flat_map(|device| device.split(','));
             let name = parts.filter_map(|part| part.strip_prefix("iface=")).next_back();
-            Watched {
+            let mut watched = Watched {
                 side: side.name,
                 device: side.device.clone(),
                 interface: name.map(|name| (name.to_owned(), machine::index_of(name))),
                 state: State::Unseen,
                 downs: side.link_downs.clone(),
-            }
+            };
+            let is_up = watched.read(&interfaces).unwrap_or(false);
+            watched.state = State::Unseen.after(is_up, now);
+            watched
         });
-        Links { watched: watched.collect(), looked_at: None, gone: None }
+        Links { watched: watched.collect(), looked_at: now, gone: None }
     }
 
-    /// Looks at all links, if the last look was a while ago, and tells what has changed.
-    pub fn look(&mut self, mut tell: impl FnMut(&str)) {
+    /// Looks at all links, if the last look was a while ago, and tells what has changed. The engines of a
+    /// side whose link has come up announce their addresses.
+    pub fn look(&mut self, sides: &[SideGauges], mut tell: impl FnMut(&str)) {
         let now = Instant::now();
-        if self.looked_at.is_some_and(|at| now - at < PERIOD) {
+        if now - self.looked_at < PERIOD {
             return;
         }
-        self.looked_at = Some(now);
+        self.looked_at = now;
         let on_interfaces = self.watched.iter().any(|watched| watched.interface.is_some());
         let interfaces = if on_interfaces { machine::interfaces() } else { Vec::new() };
-        for watched in &mut self.watched {
-            match watched.look(&interfaces, now) {
-                Some(Change::Link(line)) => tell(&line),
-                Some(Change::Gone(name)) => self.gone = Some(name),
-                None => {}
+        for (watched, side) in self.watched.iter_mut().zip(sides) {
+            let change = watched.look(&interfaces, now);
+            match &change {
+                Some(Change::Gone(name)) => self.gone = Some(name.clone()),
+                Some(Change::Up | Change::UpAgain(_)) => {
+                    for engine in &side.engines {
+                        let _ = engine.mailbox.send(Request::LinkIsUp); // full: told the next time
+                    }
+                }
+                _ => {}
+            }
+            if let Some(line) = change.and_then(|change| watched.line(change)) {
+                tell(&line);
             }
         }
     }
@@ -99,7 +115,7 @@ impl Links {
         match &self.gone {
             None => Ok(()),
             Some(name) => Err(Failure::Run(format!(
-                "interface {name} has gone, so the run has ended: ip -br link lists those that there are"
+                "interface {name} has gone, so the run has ended: ip -br link lists the interfaces"
             ))),
         }
     }
@@ -107,43 +123,55 @@ impl Links {
 
 /// What has changed.
 enum Change {
-    /// A link went down or up: the line that says so.
-    Link(String),
+    /// The link has come up for the first time.
+    Up,
+    /// The link is up again, after this time.
+    UpAgain(Duration),
+    /// The link went down.
+    Down,
     /// This interface is not there any more.
     Gone(String),
 }
 
 impl Watched {
+    /// Is the link up? `None` if its interface has gone.
+    fn read(&self, interfaces: &[Interface]) -> Option<bool> {
+        let Some((name, index)) = &self.interface else { return Some(self.device.link().up) };
+        // one that was made since under the same name is another
+        let known = interfaces.iter().find(|known| known.name == *name);
+        let here = known.filter(|_| machine::index_of(name) == *index)?;
+        Some(here.up && here.carrier)
+    }
+
+    /// Reads the link and counts how often it went down.
     fn look(&mut self, interfaces: &[Interface], now: Instant) -> Option<Change> {
-        let up = match &self.interface {
-            Some((name, index)) => {
-                // one that was made since under the same name is another
-                let known = interfaces.iter().find(|known| known.name == *name);
-                let here = known.filter(|_| machine::index_of(name) == *index);
-                let Some(here) = here else { return Some(Change::Gone(name.clone())) };
-                here.up && here.carrier
-            }
-            None => self.device.link().up,
+        let Some(is_up) = self.read(interfaces) else {
+            let (name, _) = self.interface.as_ref()?;
+            return Some(Change::Gone(name.clone()));
         };
         let before = self.state;
-        self.state = before.after(up, now);
-        let name = match &self.interface {
-            Some((name, _)) => name.as_str(),
-            None => self.device.name(),
-        };
-        let side = self.side;
+        self.state = before.after(is_up, now);
         match (before, self.state) {
             (State::Up, State::Down(_)) => {
                 self.downs.fetch_add(1, Ordering::Relaxed);
-                Some(Change::Link(format!(
-                    "lastack: {side}: the link of {name} is down: nothing arrives until it is up again"
-                )))
+                Some(Change::Down)
             }
-            (State::Down(since), State::Up) => Some(Change::Link(format!(
-                "lastack: {side}: the link of {name} is up again, after {}",
-                human_duration(now - since)
-            ))),
+            (State::Down(since), State::Up) => Some(Change::UpAgain(now - since)),
+            (State::Unseen, State::Up) => Some(Change::Up),
             _ => None,
+        }
+    }
+
+    /// What people are told about a change: nothing about a link that comes up for the first time.
+    fn line(&self, change: Change) -> Option<String> {
+        let name = self.interface.as_ref().map_or(self.device.name(), |(name, _)| name.as_str());
+        let link = format!("lastack: {}: the link of {name}", self.side);
+        match change {
+            Change::Up | Change::Gone(_) => None,
+            Change::Down => Some(format!("{link} is down: nothing arrives until it is up again")),
+            Change::UpAgain(time) => {
+                Some(format!("{link} is up again, after {}", human_duration(time)))
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Our addresses on the link: checked before a run begins, and watched while it lasts.
+//! Our addresses on the link: checked before a run begins, and defended while it lasts.
 
 use super::engines::OnPort;
 use super::lcores::{Alarm, join, launch};
@@ -8,13 +8,11 @@ use super::watch::Signals;
 use crate::cli::Failure;
 use crate::cli::args::AddressCheck;
 use crate::cli::files;
-use crate::engine::{App, PresenceGauge, Request};
+use crate::engine::{App, PresenceGauge};
 use crate::net::claim::Phase;
 use core::time::Duration;
 use std::time::Instant;
 
-/// How often the state of a link is read.
-const LOOK: Duration = Duration::from_millis(200);
 /// A conflict is not told again within this time, as it is not answered again (RFC 5227 §2.4).
 const TELL: Duration = Duration::from_secs(10);
 
@@ -64,49 +62,29 @@ fn duplicate(presence: &PresenceGauge) -> Option<String> {
     Some(format!("address {} is in use by station {}", conflict.ip, conflict.mac))
 }
 
-/// Sees links come up and other stations claim our addresses, while engines run.
-pub struct Watcher {
-    looked_at: Instant,
-    /// Of each side.
-    up: Vec<bool>,
+/// Sees other stations claim our addresses while engines run.
+pub struct Conflicts {
     told_at: Option<Instant>,
-    conflicts: u64,
+    /// How many were told.
+    told: u64,
 }
 
-impl Watcher {
+impl Conflicts {
     /// From now on.
     pub fn new(sides: &[&SideGauges]) -> Self {
-        Watcher {
-            looked_at: Instant::now(),
-            up: sides.iter().map(|side| side.device.link().up).collect(),
-            told_at: None,
-            conflicts: conflicts(sides),
-        }
+        Conflicts { told_at: None, told: conflicts(sides) }
     }
 
-    /// Looks again. Engines whose link has come up are told; what is to be told to people is
-    /// returned.
+    /// Looks again. Returns the line about new conflicts, if there are any and the last line is not too
+    /// recent.
     pub fn look(&mut self, sides: &[&SideGauges], now: Instant) -> Option<String> {
-        if now - self.looked_at < LOOK {
-            return None;
-        }
-        self.looked_at = now;
-        for (side, was) in sides.iter().zip(&mut self.up) {
-            let is = side.device.link().up;
-            if is && !*was {
-                for engine in &side.engines {
-                    let _ = engine.mailbox.send(Request::LinkIsUp); // full: it is told next time
-                }
-            }
-            *was = is;
-        }
         let count = conflicts(sides);
         let is_quiet = self.told_at.is_some_and(|told| now - told < TELL);
-        if count == self.conflicts || is_quiet {
+        if count == self.told || is_quiet {
             return None;
         }
-        let more = count - self.conflicts;
-        (self.conflicts, self.told_at) = (count, Some(now));
+        let more = count - self.told;
+        (self.told, self.told_at) = (count, Some(now));
         let mut engines = sides.iter().flat_map(|side| &side.engines);
         let line = engines.find_map(|engine| duplicate(&engine.metrics.presence))?;
         Some(format!("lastack: {line} too ({more} of its messages): connections may be lost"))

@@ -159,7 +159,7 @@ impl Session<'_> {
         }
         let (links, desk, screen) = (&mut self.links, &self.desk, &self.screen);
         let ended = || {
-            links.look(|line| screen.say(line));
+            links.look(&rig.sides, |line| screen.say(line));
             rig.is_down() || links.is_one_gone() || desk.wants_to_end() || desk.wants_to_stop()
         };
         let sides: Vec<_> = rig.sides.iter().collect();
@@ -211,7 +211,7 @@ impl Session<'_> {
                 Some(Asked::Stop) | None => {}
             }
             let (links, screen) = (&mut self.links, &self.screen);
-            links.look(|line| screen.say(line));
+            links.look(&rig.sides, |line| screen.say(line));
             if links.is_one_gone() {
                 return None;
             }

@@ -2,7 +2,7 @@
 //! and ended.
 
 use super::hearing::Hearing;
-use super::presence::Watcher;
+use super::presence::Conflicts;
 use super::readings::Readings;
 use super::screen::Screen;
 use super::side::{SideGauges, Window};
@@ -100,10 +100,10 @@ pub fn watch(
     let mut warm = timing.warmup.is_zero();
     let mut last = base.clone();
     let mut progress = String::new();
-    let mut watcher = Watcher::new(sides);
+    let mut conflicts = Conflicts::new(sides);
     loop {
         let now = Instant::now();
-        if let Some(line) = watcher.look(sides, now) {
+        if let Some(line) = conflicts.look(sides, now) {
             screen.say(&line);
         }
         let run = now - began;
