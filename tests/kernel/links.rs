@@ -63,7 +63,7 @@ fn an_interface_that_vanishes_ends_the_run() {
         namespace.output("ip", &["link", "del", name]);
         let (report, messages) = server.fails();
         let line = format!(
-            "lastack: interface {name} has gone, so the run has ended: ip -br link lists those that there are"
+            "lastack: interface {name} has gone, so the run has ended: ip -br link lists the interfaces"
         );
         let told = messages.lines().filter(|told| *told == line).count();
         assert_eq!(told, 1, "{profile}: {messages}");

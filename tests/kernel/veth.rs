@@ -117,7 +117,7 @@ fn what_an_interface_lacks_is_told_before_the_run() {
         check(
             profile,
             "there is no interface veth0 in this network namespace",
-            "ip -br link lists those that there are",
+            "ip -br link lists the interfaces",
         );
     }
     namespace.veth();

@@ -68,7 +68,7 @@ impl Machine {
         let Some(interface) = self.interfaces.iter().find(|known| known.name == name) else {
             return vec![missing(
                 format!("there is no interface {name} in this network namespace"),
-                "ip -br link lists those that there are",
+                "ip -br link lists the interfaces",
             )];
         };
         if !interface.up {

@@ -184,9 +184,8 @@ impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
         self.launch()
     }
 
-    /// Ends a run: workloads come to their end, servers see it, and engines are at rest. What is under way
-    /// has the time `drain`, and less if the other end, which `hearing` listens to, does not answer. What
-    /// is waited for is told.
+    /// Ends a run. Workloads finish what is under way within the time `drain`, or sooner if the peer, which
+    /// `hearing` listens to, does not answer. Then the engines rest. Tells what it waits for.
     pub fn end(
         &mut self,
         drain: Duration,
