@@ -28,6 +28,8 @@ pub(super) struct ControlQueue {
     bytes: Box<[u8]>,
     /// Room for the longest frame.
     max_frame: usize,
+    /// With more octets than this in use it is pressed.
+    half: usize,
     head: usize,
     tail: usize,
     /// Where the frames before the front end, if the tail has gone round.
@@ -42,7 +44,8 @@ impl ControlQueue {
     pub fn new(max_frame: usize) -> Self {
         let capacity = LEAST_BYTES.max(LEAST_FRAMES * (LENGTH + max_frame));
         let bytes = vec![0; capacity].into_boxed_slice();
-        ControlQueue { bytes, max_frame, head: 0, tail: 0, end: 0, frames: 0, used: 0 }
+        let half = capacity / 2;
+        ControlQueue { bytes, max_frame, half, head: 0, tail: 0, end: 0, frames: 0, used: 0 }
     }
 
     /// Lets `write` fill in a frame; it says how long it is, or `None` for no frame after all.
@@ -92,10 +95,11 @@ impl ControlQueue {
     /// Is the queue half full? Then output is behind, and no new work is taken.
     #[inline]
     pub fn is_pressed(&self) -> bool {
-        self.used > self.bytes.len() / 2
+        self.used > self.half
     }
 
     /// The next frame, first in, first out.
+    #[inline]
     pub fn pop(&mut self) -> Option<&[u8]> {
         if self.frames == 0 {
             return None;

@@ -96,8 +96,12 @@ impl Stack {
         Some(written)
     }
 
+    #[inline]
     fn next_control_frame(&mut self, room: &mut [u8]) -> Option<(usize, TxOffload)> {
-        if self.control.is_empty() && !self.resets.is_empty() {
+        if self.control.is_empty() {
+            if self.resets.is_empty() {
+                return None;
+            }
             self.recall_reset();
         }
         let frame = self.control.pop()?;

@@ -82,7 +82,7 @@ impl Stack {
         None
     }
 
-    #[inline]
+    #[inline(always)] // it has one caller, and is on the way of each frame
     fn stage_ipv4(
         &mut self,
         ethernet: &Ethernet<'_>,

@@ -318,14 +318,25 @@ impl Neighbours {
         if entry.generation != id.generation() || !entry.live {
             return None;
         }
-        if now.nanos_since(entry.last_used) >= USE_GRAIN_NANOS {
-            self.note_use(id.slot(), now);
+        let is_noted = now.nanos_since(entry.last_used) < USE_GRAIN_NANOS;
+        match entry.phase {
+            Phase::Permanent(mac) if is_noted => Some(mac),
+            Phase::Known(mac, until) if is_noted && now < until => Some(mac),
+            _ => self.use_rarely(id.slot(), now),
         }
-        match self.entries[id.slot()].phase {
+    }
+
+    /// The station of an entry that has not been used for a while, or is in doubt.
+    #[inline(never)]
+    fn use_rarely(&mut self, slot: usize, now: Instant) -> Option<MacAddr> {
+        if now.nanos_since(self.entries[slot].last_used) >= USE_GRAIN_NANOS {
+            self.note_use(slot, now);
+        }
+        match self.entries[slot].phase {
             Phase::Known(mac, until) if now < until => Some(mac),
             Phase::Known(mac, _) => {
                 // RFC 4861 §7.3.3
-                self.enter(id.slot(), Phase::Delay(mac, now + self.config.delay), now);
+                self.enter(slot, Phase::Delay(mac, now + self.config.delay), now);
                 Some(mac)
             }
             Phase::Permanent(mac) | Phase::Delay(mac, _) | Phase::Probing(mac, _) => Some(mac),
