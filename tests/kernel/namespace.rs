@@ -110,6 +110,16 @@ impl Namespace {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// What the kernel's TCP has counted, such as `OutRsts`.
+    pub fn tcp_counter(&self, name: &str) -> u64 {
+        let snmp = self.output("cat", &["/proc/net/snmp"]);
+        let mut tcp = snmp.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+        let (names, values) = (tcp.next().expect("names"), tcp.next().expect("values"));
+        let mut pairs = names.split(' ').zip(values.split(' '));
+        let (_, count) = pairs.find(|(known, _)| *known == name).expect("a counter of TCP");
+        count.parse().expect("a number")
+    }
+
     /// Waits until `done`, or fails.
     #[track_caller]
     pub fn wait_for(&self, what: &str, mut done: impl FnMut() -> bool) {

@@ -22,16 +22,6 @@ fn wait_for_http(namespace: &Namespace, server: &Lastack) {
     namespace.wait_for("the server", || server.messages().contains("http at port "));
 }
 
-/// Resets that the kernel of the namespace has sent.
-fn resets_of_the_kernel(namespace: &Namespace) -> u64 {
-    let snmp = namespace.output("cat", &["/proc/net/snmp"]);
-    let mut tcp = snmp.lines().filter_map(|line| line.strip_prefix("Tcp: "));
-    let (names, values) = (tcp.next().expect("names"), tcp.next().expect("values"));
-    let mut pairs = names.split(' ').zip(values.split(' '));
-    let (_, resets) = pairs.find(|(name, _)| *name == "OutRsts").expect("OutRsts");
-    resets.parse().expect("a number")
-}
-
 #[test]
 fn curl_is_served_over_an_interface() {
     let Some(_turn) = turn() else { return };
@@ -56,7 +46,7 @@ fn curl_is_served_over_an_interface() {
         assert_eq!(count(&report, "/connections/reset"), 0, "{profile}");
         assert_eq!(count(&report, "/tcp/InCsumErrors"), 0, "{profile}");
         assert_eq!(report["profile"], profile);
-        assert_eq!(resets_of_the_kernel(&namespace), 0, "{profile}");
+        assert_eq!(namespace.tcp_counter("OutRsts"), 0, "{profile}");
     }
 }
 
