@@ -2,6 +2,10 @@
 //! has a network namespace of its own; its interfaces go with it. Needs root, `ip`, curl, wrk and nc, some
 //! tests ethtool or nginx; without them the tests say so and check nothing.
 
+#[path = "kernel/addresses.rs"]
+mod addresses;
+#[path = "kernel/bridge.rs"]
+mod bridge;
 #[path = "kernel/flood.rs"]
 mod flood;
 #[path = "kernel/links.rs"]
@@ -9,10 +13,14 @@ mod links;
 #[path = "kernel/namespace.rs"]
 #[allow(dead_code)] // of which other tests use more
 mod namespace;
+#[path = "kernel/neighbours.rs"]
+mod neighbours;
 #[path = "kernel/nginx.rs"]
 mod nginx;
 #[path = "kernel/responder.rs"]
 mod responder;
+#[path = "kernel/second.rs"]
+mod second;
 #[path = "kernel/stream.rs"]
 mod stream;
 #[path = "kernel/veth.rs"]

@@ -81,7 +81,7 @@ impl Namespace {
         fs::create_dir_all(&directory).expect("a directory for reports");
         let namespace = Namespace { name, directory };
         namespace.ip(&["netns", "add", &namespace.name]);
-        namespace.ip(&["-n", &namespace.name, "link", "set", "lo", "up"]);
+        namespace.ip_inside(&["link", "set", "lo", "up"]);
         namespace
     }
 
@@ -174,19 +174,69 @@ impl Namespace {
     /// there, and `veth1`, which the kernel has. Its checksums have to be in the frames: it leaves
     /// them out if it may.
     pub fn veth(&self) {
-        let on = |arguments: &[&str]| self.ip(&[&["-n", &self.name], arguments].concat());
-        on(&["link", "add", "veth0", "type", "veth", "peer", "name", "veth1"]);
-        on(&["link", "set", "veth0", "addrgenmode", "none", "up"]);
-        let ethtool = self.command("ethtool", &["-K", "veth1", "tx", "off"]).output();
+        self.ip_inside(&["link", "add", "veth0", "type", "veth", "peer", "name", "veth1"]);
+        self.ip_inside(&["link", "set", "veth0", "addrgenmode", "none", "up"]);
+        self.fill_in_checksums("veth1");
+    }
+
+    /// A bridge `br0` of the kernel with two ports: the other end of `veth0`, which is for us as in
+    /// [`veth`](Self::veth), and the other end of `host0`, which is given to the kernel of
+    /// `other`. All are up; the kernel has no address yet. False, and a line, if the kernel has no
+    /// bridges.
+    pub fn bridge(&self, other: &Namespace) -> bool {
+        for kernel in [self, other] {
+            // link-local addresses are there at once
+            kernel.output("sysctl", &["-w", "net.ipv6.conf.default.accept_dad=0"]);
+        }
+        self.output("ip", &["link", "add", "br0", "type", "bridge"]);
+        if self.output("ip", &["link", "show", "br0"]).is_empty() {
+            eprintln!("skipped: this kernel has no bridges");
+            return false;
+        }
+        for (name, port) in [("veth0", "port0"), ("host0", "port1")] {
+            self.ip_inside(&["link", "add", name, "type", "veth", "peer", "name", port]);
+            self.ip_inside(&["link", "set", port, "master", "br0", "addrgenmode", "none", "up"]);
+        }
+        self.ip_inside(&["link", "set", "veth0", "addrgenmode", "none", "up"]);
+        self.ip_inside(&["link", "set", "host0", "netns", &other.name]);
+        self.fill_in_checksums("br0");
+        other.fill_in_checksums("host0");
+        self.ip_inside(&["link", "set", "br0", "up"]);
+        other.ip_inside(&["link", "set", "host0", "up"]);
+        true
+    }
+
+    /// Has the kernel send whole checksums from one of its interfaces.
+    fn fill_in_checksums(&self, interface: &str) {
+        let ethtool = self.command("ethtool", &["-K", interface, "tx", "off"]).output();
         assert!(ethtool.expect("ethtool starts").status.success());
+    }
+
+    /// `ip` for what is in the namespace.
+    #[track_caller]
+    pub fn ip_inside(&self, arguments: &[&str]) {
+        self.ip(&[&["-n", &self.name], arguments].concat());
+    }
+
+    /// The MAC address of one of its interfaces.
+    pub fn mac(&self, interface: &str) -> String {
+        let shown = self.output("ip", &["-o", "link", "show", "dev", interface]);
+        let (_, mac) = shown.split_once("link/ether ").expect("an Ethernet address");
+        mac.split_whitespace().next().expect("an Ethernet address").to_owned()
+    }
+
+    /// The MAC address of a neighbour, as the kernel of the namespace knows it.
+    pub fn neighbour(&self, ip: &str, interface: &str) -> Option<String> {
+        let shown = self.output("ip", &["neigh", "show", ip, "dev", interface]);
+        let (_, mac) = shown.split_once("lladdr ")?;
+        mac.split_whitespace().next().map(str::to_owned)
     }
 
     /// Gives one of its interfaces to the kernel, with these addresses.
     pub fn set_up(&self, interface: &str, ipv4: &str, ipv6: &str) {
-        let on = |arguments: &[&str]| self.ip(&[&["-n", &self.name], arguments].concat());
-        on(&["addr", "add", &format!("{ipv4}/24"), "dev", interface]);
-        on(&["addr", "add", &format!("{ipv6}/64"), "dev", interface, "nodad"]);
-        on(&["link", "set", interface, "up"]);
+        self.ip_inside(&["addr", "add", &format!("{ipv4}/24"), "dev", interface]);
+        self.ip_inside(&["addr", "add", &format!("{ipv6}/64"), "dev", interface, "nodad"]);
+        self.ip_inside(&["link", "set", interface, "up"]);
     }
 }
 
@@ -211,6 +261,16 @@ impl Lastack {
     pub fn refusal(mut self) -> (Option<i32>, String) {
         let status = self.wait();
         (status.code(), self.messages())
+    }
+
+    /// Ends it by SIGKILL: it has no time to tell anybody.
+    pub fn kill(self) {
+        drop(self.process);
+    }
+
+    /// How often it has told this line so far.
+    pub fn told(&self, line: &str) -> usize {
+        self.messages().lines().filter(|told| *told == line).count()
     }
 
     /// What it has told so far.

@@ -3,7 +3,7 @@
 
 use super::namespace::{Namespace, Running};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener};
+use std::net::{Ipv6Addr, Shutdown, TcpListener};
 
 /// Its port.
 pub const PORT: u16 = 9_000;
@@ -34,7 +34,8 @@ fn responder() {
     if std::env::var_os(ROLE).is_none() {
         return;
     }
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).expect("a free port");
+    // of both families
+    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT)).expect("a free port");
     for stream in listener.incoming() {
         let Ok(mut stream) = stream else { continue };
         let mut request = [0; MESSAGE];
