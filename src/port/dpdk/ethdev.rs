@@ -332,6 +332,21 @@ impl Device {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Stops the started device and starts it again. The caller has one of its queue pairs and does not
+    /// burst on it meanwhile, nor afterwards if this fails.
+    pub(super) fn restart(&self) -> Result<(), PortError> {
+        let control = self.control();
+        let mut taken = (0..).zip(control.taken()).filter(|(_, taken)| **taken);
+        if let Some((queue, _)) = taken.nth(1) {
+            return Err(PortError::QueueInUse(self.name.clone(), queue));
+        }
+        // SAFETY: the port is open, control calls have the lock, and the only queue pair that is handed
+        // out is that of the caller, so nobody bursts. One that is stopped already stays stopped.
+        self.step("stopping", || unsafe { dpdk_sys::rte_eth_dev_stop(self.id) })?;
+        // SAFETY: as above; it is configured, since it was started before.
+        self.step("starting", || unsafe { dpdk_sys::rte_eth_dev_start(self.id) })
+    }
+
     /// Takes a queue pair back.
     pub(super) fn give_back(&self, queue: u16) {
         let mut control = self.control();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dpdk_sys::{rte_eth_fp_ops, rte_mbuf};
 
 use super::config::Offloads;
+use super::error::PortError;
 use super::ethdev::{Device, ETHERNET_HEADER};
 use super::info::device_stats;
 use super::mbuf::Batch;
@@ -47,6 +48,8 @@ pub struct DpdkPort {
     path: FastPath,
     granted: Offloads,
     max_frame: usize,
+    /// Is the device started? If not, nothing is received and nothing sent.
+    started: bool,
     received: Batch,
     stash: Batch,
     pending: Batch,
@@ -85,6 +88,7 @@ impl DpdkPort {
             path: FastPath::Rust,
             granted,
             max_frame,
+            started: true,
             received: Batch::with_capacity(MAX_BURST),
             stash: Batch::with_capacity(STASH),
             pending: Batch::with_capacity(MAX_PENDING),
@@ -118,6 +122,23 @@ impl DpdkPort {
         }
     }
 
+    /// Stops the device and starts it again, as it was: `net_memif` connects to its server at the start
+    /// of the device and at no other time. If it cannot be started, nothing is received and nothing
+    /// sent until a later call starts it.
+    ///
+    /// # Errors
+    /// If another queue pair of the device is in use (the device goes on), or the driver objects.
+    pub fn restart(&mut self) -> Result<(), PortError> {
+        self.received.clear();
+        let restarted = self.device.restart();
+        self.started = match &restarted {
+            Ok(()) => true,
+            Err(PortError::QueueInUse(..)) => self.started,
+            Err(_) => false,
+        };
+        restarted
+    }
+
     /// How many frames wait to be handed to the device.
     pub fn pending(&self) -> usize {
         self.pending.len()
@@ -148,10 +169,13 @@ impl Port for DpdkPort {
     #[inline]
     fn rx_burst(&mut self) -> usize {
         self.received.clear();
+        if !self.started {
+            return 0;
+        }
         let (functions, port, queue, burst) =
             (self.functions, self.device.id(), self.queue, self.burst);
-        // SAFETY: the batch has room for a burst, the device is started as long as this value
-        // lives, and the queue belongs to it alone. What is received is ours.
+        // SAFETY: the batch has room for a burst, the device is started (only this value could stop it
+        // meanwhile), and the queue belongs to it alone. What is received is ours.
         unsafe {
             match self.path {
                 FastPath::Rust => {
@@ -251,14 +275,14 @@ impl Port for DpdkPort {
     #[inline]
     fn tx_flush(&mut self) {
         let before = self.pending.len();
-        if before == 0 {
+        if before == 0 || !self.started {
             return;
         }
         let (functions, port, queue) = (self.functions, self.device.id(), self.queue);
         let (prepare, path) = (self.prepare, self.path);
         let mut refused = false;
-        // SAFETY: the device is started as long as this value lives, and the queue belongs to it
-        // alone. The device owns what it says it took.
+        // SAFETY: the device is started (only this value could stop it meanwhile), and the queue
+        // belongs to it alone. The device owns what it says it took.
         unsafe {
             self.pending.hand_over(|mbufs, count| {
                 let mut ready = count;

@@ -135,6 +135,35 @@ fn callbacks_of_a_queue_see_every_frame() {
 
 /// A burst that began before may still look at a removed callback.
 #[test]
+fn a_device_starts_again_under_its_queue_pair() {
+    let pool = pool("restart", 511);
+    let pair = pair("restart", &pool);
+    let mut a = pair.a.queue_pair(0).expect("queue 0");
+    let mut b = pair.b.queue_pair(0).expect("queue 0");
+    for round in 0..3 {
+        send(&mut a, &[round; 60]); // waits meanwhile
+        a.restart().expect("it starts again");
+        a.tx_flush();
+        assert_eq!((b.rx_burst(), b.rx_frame(0).bytes), (1, &[round; 60][..]));
+        send(&mut b, &[round; 61]);
+        b.tx_flush();
+        assert_eq!((a.rx_burst(), a.rx_frame(0).bytes), (1, &[round; 61][..]));
+    }
+
+    let config = RingPairConfig { queues: 2, ..RingPairConfig::new(pool.clone()) };
+    let pair = RingPair::new(eal(), "again", &config).expect("a pair");
+    let mut first = pair.a.queue_pair(0).expect("queue 0");
+    let mut peer = pair.b.queue_pair(0).expect("queue 0");
+    let second = pair.a.queue_pair(1).expect("queue 1");
+    assert!(matches!(first.restart(), Err(PortError::QueueInUse(_, 1))));
+    send(&mut first, &[7; 60]);
+    first.tx_flush();
+    assert_eq!(peer.rx_burst(), 1, "the device goes on");
+    drop(second);
+    first.restart().expect("it starts again");
+}
+
+#[test]
 fn a_removed_callback_is_kept_until_its_queue_is_idle() {
     let pool = pool("kept", 511);
     let pair = pair("kept", &pool);
