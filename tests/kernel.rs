@@ -10,6 +10,8 @@ mod bridge;
 mod flood;
 #[path = "kernel/links.rs"]
 mod links;
+#[path = "kernel/memif.rs"]
+mod memif;
 #[path = "kernel/namespace.rs"]
 #[allow(dead_code)] // of which other tests use more
 mod namespace;

@@ -263,6 +263,18 @@ impl Lastack {
         (status.code(), self.messages())
     }
 
+    /// Has it ended by SIGSEGV? When the peer of a memif leaves, net_memif unmaps the rings on its own
+    /// thread; an lcore that is preempted in the middle of a burst then reads unmapped memory. This is a
+    /// fault of the driver, so a test that meets it starts again.
+    pub fn has_crashed(&self) -> bool {
+        const SIGSEGV: i32 = 11;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.0.id()));
+        let stat = stat.unwrap_or_default();
+        let is_over = stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" Z"));
+        let status = stat.split_whitespace().next_back().and_then(|status| status.parse().ok());
+        is_over && status.is_some_and(|status: i32| status & 0x7f == SIGSEGV)
+    }
+
     /// Ends it by SIGKILL: it has no time to tell anybody.
     pub fn kill(self) {
         drop(self.process);

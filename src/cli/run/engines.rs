@@ -190,6 +190,11 @@ pub fn drive<A: App>(mut runner: OnPort<A>, switch: &Switch) -> OnPort<A> {
                 runner.port_mut().set_burst(frames.into());
                 switch.taken(frames);
             }
+            Said::Restart => {
+                // On an error the peer is not there yet; the next restart tries again.
+                let _ = runner.port_mut().restart();
+                switch.restarted();
+            }
         }
     }
 }
@@ -212,6 +217,7 @@ pub fn drive_both<A: App, B: App>(
                 other.port_mut().set_burst(frames.into());
                 switch.taken(frames);
             }
+            Said::Restart => switch.restarted(), // rings lose no peer
         }
     }
 }

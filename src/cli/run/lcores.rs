@@ -23,17 +23,21 @@ pub enum Said {
     Halt,
     /// From now on receive and send so many frames at once.
     Burst(u16),
+    /// Stop the port's device and start it again.
+    Restart,
 }
 
 impl Switch {
     const HALT: u32 = u32::MAX;
+    const RESTART: u32 = u32::MAX - 1;
 
-    /// What is said. A burst has to be [taken](Self::taken).
+    /// What is said. A burst has to be [taken](Self::taken), a restart [done](Self::restarted).
     #[inline]
     pub fn said(&self) -> Said {
         match self.said.load(Ordering::Relaxed) {
             0 => Said::Nothing,
             Self::HALT => Said::Halt,
+            Self::RESTART => Said::Restart,
             frames => Said::Burst(frames as u16),
         }
     }
@@ -53,10 +57,19 @@ impl Switch {
     pub fn has_burst(&self, frames: u16) -> bool {
         let had = self.burst() == frames;
         if !had {
-            let said = &self.said;
-            let _ = said.compare_exchange(0, frames.into(), Ordering::Relaxed, Ordering::Relaxed);
+            self.say_next(0, frames.into());
         }
         had
+    }
+
+    /// Asks for a restart of the device, unless something else is said.
+    pub fn ask_for_restart(&self) {
+        self.say_next(0, Self::RESTART);
+    }
+
+    /// The loop has tried to restart the device.
+    pub fn restarted(&self) {
+        self.say_next(Self::RESTART, 0);
     }
 
     /// Frames that the loop receives and sends at once.
@@ -67,9 +80,12 @@ impl Switch {
     /// The loop has taken a burst.
     pub fn taken(&self, frames: u16) {
         self.burst.store(frames, Ordering::Relaxed);
-        // It may have been told to halt meanwhile, which stays.
-        let said = &self.said;
-        let _ = said.compare_exchange(frames.into(), 0, Ordering::Relaxed, Ordering::Relaxed);
+        self.say_next(frames.into(), 0);
+    }
+
+    /// Says the one after the other. If something else is said meanwhile, a halt say, that stays.
+    fn say_next(&self, one: u32, other: u32) {
+        let _ = self.said.compare_exchange(one, other, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -134,8 +150,15 @@ mod tests {
         assert_eq!(switch.said(), Said::Burst(7));
         switch.taken(7);
         assert_eq!(switch.said(), Said::Nothing);
+        switch.ask_for_restart();
+        assert!(!switch.has_burst(8));
+        assert_eq!(switch.said(), Said::Restart);
+        switch.restarted();
+        assert_eq!(switch.said(), Said::Nothing);
         assert!(switch.has_burst(7) && !switch.has_burst(9));
         switch.halt();
+        switch.ask_for_restart();
+        switch.restarted();
         switch.taken(9);
         assert_eq!(switch.said(), Said::Halt);
         assert!(!switch.has_burst(1));

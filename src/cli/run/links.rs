@@ -15,6 +15,9 @@ use std::time::Instant;
 
 /// How often links are looked at.
 const PERIOD: Duration = Duration::from_millis(200);
+/// From the end of a link to the restart of its device, and from one restart to the next: the driver
+/// closes and opens connections on its own thread, which may be late.
+const RECONNECT: Duration = Duration::from_millis(500);
 
 /// The links of the sides of a run.
 pub struct Links {
@@ -32,6 +35,9 @@ struct Watched {
     interface: Option<(String, Option<u32>)>,
     state: State,
     downs: Arc<AtomicU64>,
+    /// Does its driver connect to the peer only when the device starts?
+    connects: bool,
+    restarted_at: Option<Instant>,
 }
 
 /// What is known of a link.
@@ -62,16 +68,21 @@ impl Links {
         let interfaces = machine::interfaces();
         let watched = sides.iter().map(|side| {
             let role = if side.name == "server" { &profile.server } else { &profile.client };
-            let parts = role.device.iter().flat_map(|device| device.split(','));
-            let name = parts.filter_map(|part| part.strip_prefix("iface=")).next_back();
+            let device = role.device.as_deref().unwrap_or_default();
+            let mut parts = device.split(',');
+            let name = parts.clone().filter_map(|part| part.strip_prefix("iface=")).next_back();
+            let listens = parts.any(|part| matches!(part, "role=server" | "role=master"));
             let mut watched = Watched {
                 side: side.name,
                 device: side.device.clone(),
                 interface: name.map(|name| (name.to_owned(), machine::index_of(name))),
                 state: State::Unseen,
                 downs: side.link_downs.clone(),
+                connects: device.starts_with("net_memif") && !listens,
+                restarted_at: None,
             };
-            let is_up = watched.read(&interfaces).unwrap_or(false);
+            // the start has waited for the peer of a driver that connects
+            let is_up = watched.connects || watched.read(&interfaces).unwrap_or(false);
             watched.state = State::Unseen.after(is_up, now);
             watched
         });
@@ -96,6 +107,10 @@ impl Links {
                     for engine in &side.engines {
                         let _ = engine.mailbox.send(Request::LinkIsUp); // full: told the next time
                     }
+                }
+                None if watched.is_to_restart(now) => {
+                    watched.restarted_at = Some(now);
+                    side.switches.iter().for_each(|switch| switch.ask_for_restart());
                 }
                 _ => {}
             }
@@ -160,6 +175,13 @@ impl Watched {
             (State::Unseen, State::Up) => Some(Change::Up),
             _ => None,
         }
+    }
+
+    /// Is its device to be restarted, so that the driver connects?
+    fn is_to_restart(&self, now: Instant) -> bool {
+        let State::Down(since) = self.state else { return false };
+        let last = self.restarted_at.map_or(since, |at| at.max(since));
+        self.connects && now - last >= RECONNECT
     }
 
     /// What people are told about a change: nothing about a link that comes up for the first time.
