@@ -137,3 +137,21 @@ fn a_kernel_that_asks_for_our_address_does_not_get_it() {
     let report = server.stop();
     assert!(count(&report, "/handled/ndp") >= 1, "{report}");
 }
+
+/// The kernel's end of a TAP and ours are two stations: their link-local addresses differ, and so the
+/// kernel keeps its own.
+#[test]
+fn the_kernel_keeps_its_link_local_address_on_a_tap() {
+    let Some(_turn) = turn() else { return };
+    let namespace = Namespace::new();
+    let server = namespace.server("http");
+    namespace.wait_for("the kernel's link-local address", || {
+        let shown = namespace.output("ip", &["-6", "addr", "show", "dev", "lastack0"]);
+        let link_local = shown.lines().find(|line| line.contains(" fe80::")).unwrap_or_default();
+        assert!(!link_local.contains("dadfailed"), "{shown}");
+        !link_local.is_empty() && !link_local.contains("tentative")
+    });
+    fetch(&namespace, "[2001:db8::2]", 1_000);
+    assert_ne!(namespace.neighbour("2001:db8::2", "lastack0"), Some(namespace.mac("lastack0")));
+    server.stop();
+}

@@ -1,7 +1,7 @@
 //! IPv6 through a bridge of the kernel that snoops: multicast frames go only to ports behind which
 //! somebody has joined their group.
 
-use super::namespace::{Namespace, turn_with};
+use super::namespace::{KERNEL_V4, Namespace, turn_with};
 use super::{count, fetch};
 
 /// Groups of solicited nodes: that of 2001:db8::2, and that of our link-local address, which ends with the
@@ -58,4 +58,21 @@ fn a_kernel_behind_a_bridge_that_snoops_reaches_us() {
     fetch(&other, "[2001:db8::2]", 100_000);
     let report = server.stop();
     assert_eq!(count(&report, "/requests/completed"), 2, "{report}");
+}
+
+/// A TAP is a port of a bridge like any other: what is behind it is another station than the kernel.
+#[test]
+fn a_kernel_behind_a_bridge_reaches_us_at_a_tap() {
+    let Some(_turn) = turn_with(&["ethtool"]) else { return };
+    let (namespace, other) = (Namespace::new(), Namespace::new());
+    if !namespace.bridge(&other) {
+        return;
+    }
+    other.set_up("host0", KERNEL_V4, "2001:db8::1");
+    let server = namespace.start("server", &["--profile", "tap", "--app", "http"]);
+    namespace.wait_for("the server", || server.messages().contains("http at port "));
+    namespace.ip_inside(&["link", "set", "lastack0", "master", "br0", "up"]);
+    fetch(&other, "198.18.0.2", 1_000);
+    fetch(&other, "[2001:db8::2]", 1_000);
+    server.stop();
 }

@@ -1,5 +1,6 @@
 //! What the prompt shows of ports, as testpmd does.
 
+use super::setup::our_mac;
 use super::side::SideGauges;
 use crate::cli::prompt::{Of, PortPart};
 use crate::port::dpdk::EthDev;
@@ -100,7 +101,7 @@ pub fn show<'a>(
             PortPart::Summary => {
                 let (info, link) = (port.info(), port.link());
                 let up = if link.up { "up" } else { "down" };
-                let mac = crate::wire::MacAddr(port.mac());
+                let mac = our_mac(port);
                 writeln!(
                     out,
                     "port {id} {name} ({side})  {mac}  driver {}  link {up}  MTU {}",
@@ -179,7 +180,7 @@ pub fn info(side: &str, port: &EthDev) -> String {
         port.port_id(),
         port.name(),
         info.driver,
-        crate::wire::MacAddr(port.mac()),
+        our_mac(port),
         if link.up { "up" } else { "down" },
         link.speed_mbps,
         if link.full_duplex { "full duplex" } else { "half duplex" },

@@ -209,7 +209,7 @@ fn open_with_peer(
 }
 
 fn plug(device: &EthDev, queues: u16, burst: Option<u16>) -> Result<Plug, Failure> {
-    let mut plug = Plug { queues: Vec::new(), mac: MacAddr(device.mac()), device: device.clone() };
+    let mut plug = Plug { queues: Vec::new(), mac: our_mac(device), device: device.clone() };
     for index in 0..queues {
         let mut queue = device.queue_pair(index).map_err(Failure::run)?;
         if let Some(frames) = burst {
@@ -218,6 +218,17 @@ fn plug(device: &EthDev, queues: u16, burst: Option<u16>) -> Result<Plug, Failur
         plug.queues.push(queue);
     }
     Ok(plug)
+}
+
+/// Our MAC address on a port. `net_tap` gives the port's address to the kernel's end of the TAP, so ours
+/// differs: with one address for both, the kernel would lose its link-local address to ours, and a
+/// bridge would deliver our frames to the kernel.
+pub fn our_mac(device: &EthDev) -> MacAddr {
+    let mut mac = MacAddr(device.mac());
+    if device.name().starts_with("net_tap") {
+        mac.0[5] ^= 1;
+    }
+    mac
 }
 
 /// The processors for the engines of a loopback run: one for each, or a single one that polls both
