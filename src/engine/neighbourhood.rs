@@ -136,7 +136,7 @@ impl Stack {
     pub(super) fn send_answer(&mut self, answer: &Answer<'_>) {
         let link = self.link;
         if !self.control.push(Need::CanBeAskedAgain, |room| answer.write(link, room)) {
-            self.metrics.drops.control_queue.bump();
+            self.metrics.drops.answer_shed.bump();
         }
     }
 

@@ -201,7 +201,7 @@ impl Stack {
     /// will ask for again if it is not sent.
     pub(super) fn send_bare(&mut self, tuple: &Tuple, to: MacAddr, bare: &Bare) {
         if !self.queue_bare(tuple, to, bare, Need::CanBeAskedAgain) {
-            self.metrics.drops.control_queue.bump();
+            self.metrics.drops.answer_shed.bump();
         }
     }
 

@@ -177,7 +177,7 @@ impl Stack {
             self.metrics.tcp.cookies_sent.bump();
             self.last_cookie = self.now;
         } else {
-            self.metrics.drops.control_queue.bump();
+            self.metrics.drops.answer_shed.bump();
         }
     }
 

@@ -339,7 +339,7 @@ pub struct Side {
     #[serde(default)]
     pub link_downs: u64,
     /// Frames that were received and handled, by kind. With those that `drops` tells of, but for
-    /// `control_queue`, `icmp_limited` and what ports lost, they are all that were received.
+    /// `answer_shed`, `control_queue`, `icmp_limited` and what ports lost, they are all that were received.
     #[serde(default)]
     pub handled: BTreeMap<String, u64>,
     /// Frames that went no further, by reason.

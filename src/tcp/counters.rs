@@ -271,7 +271,11 @@ counters! {
         address_unchecked = "address_unchecked",
         /// An ICMP message that needs no answer.
         icmp_ignored = "icmp_ignored",
-        /// Of the frames that we send: an answer that found no room in the queue of control frames.
+        /// Of the frames that we send: an answer that was not made while the queue of control frames was
+        /// half full, because the peer asks for it again.
+        answer_shed = "answer_shed",
+        /// Of the frames that we send: one that the peer does not ask for again and that found no room in
+        /// the queue of control frames.
         control_queue = "control_queue",
         /// Of the frames that we send: an ICMP error that the limit of all errors withheld.
         icmp_limited = "icmp_limited",
@@ -301,7 +305,7 @@ impl Drops {
     /// Frames received that went no further: all but the answers of our own that were not sent.
     pub fn received(&self) -> u64 {
         let all: u64 = self.iter().map(|(_, count)| count).sum();
-        all - self.control_queue.get() - self.icmp_limited.get()
+        all - self.answer_shed.get() - self.control_queue.get() - self.icmp_limited.get()
     }
 }
 
