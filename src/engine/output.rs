@@ -47,11 +47,11 @@ pub(super) struct LastAck {
     pub ts_recent: Option<u32>,
 }
 
-/// The RST of a connection that is gone.
-pub(super) struct OwedReset {
+/// The last segment of a connection that is gone: its RST, or its ACK of the peer's FIN.
+pub(super) struct Owed {
     pub tuple: Tuple,
     pub to: MacAddr,
-    pub reset: Bare,
+    pub bare: Bare,
 }
 
 /// The header of a segment of a connection.
@@ -99,10 +99,10 @@ impl Stack {
     #[inline]
     fn next_control_frame(&mut self, room: &mut [u8]) -> Option<(usize, TxOffload)> {
         if self.control.is_empty() {
-            if self.resets.is_empty() {
+            if self.owed.is_empty() {
                 return None;
             }
-            self.recall_reset();
+            self.recall_owed();
         }
         let frame = self.control.pop()?;
         room[..frame.len()].copy_from_slice(frame);
@@ -294,23 +294,14 @@ impl Stack {
         }
     }
 
-    /// Queues the ACK of the peer's FIN with which a connection ends: a time-out would bring it, but late.
-    pub(super) fn send_last_ack(&mut self, index: u32, bare: &Bare) {
+    /// Queues the segment with which a connection ends, or remembers it: its RST, or the ACK of the peer's
+    /// FIN, which a time-out of the peer would bring, but late.
+    pub(super) fn send_last(&mut self, index: u32, bare: Bare) {
         let tuple = self.conns[index].tcp.tuple;
         if let NextHop::At(to) = self.next_hop_of(index)
-            && !self.queue_bare(&tuple, to, bare, Need::Once)
+            && !self.queue_bare(&tuple, to, &bare, Need::Once)
         {
-            self.metrics.drops.control_queue.bump();
-        }
-    }
-
-    /// Queues the RST with which a connection ends, or remembers it.
-    pub(super) fn send_last_reset(&mut self, index: u32, reset: Bare) {
-        let tuple = self.conns[index].tcp.tuple;
-        if let NextHop::At(to) = self.next_hop_of(index)
-            && !self.queue_bare(&tuple, to, &reset, Need::Once)
-        {
-            self.remember_reset(OwedReset { tuple, to, reset });
+            self.remember(Owed { tuple, to, bare });
         }
     }
 }

@@ -212,7 +212,8 @@ impl Stack {
             listener.half_open += 1;
         }
         self.count_half_open();
-        self.send_syn_ack(tuple, &handshake, staged.from);
+        // other SYNs of its burst may have filled the queue, but it has been taken
+        let _ = self.send_syn_ack(tuple, &handshake, staged.from, Need::Once);
     }
 
     fn count_half_open(&self) {
@@ -221,12 +222,18 @@ impl Stack {
         self.metrics.syn_cache_peak.raise_to(current);
     }
 
-    fn send_syn_ack(&mut self, tuple: &Tuple, handshake: &Handshake, to: MacAddr) {
+    /// False if there was no room: then the timer sends it again.
+    fn send_syn_ack(
+        &mut self,
+        tuple: &Tuple,
+        handshake: &Handshake,
+        to: MacAddr,
+        need: Need,
+    ) -> bool {
         let clock = self.timestamp_clock(tuple);
         let our_mss = self.our_mss(tuple.is_v4());
         let segment = handshake.syn_ack(tuple, &self.config, our_mss, clock);
-        // without room the timer sends it again
-        let _ = self.queue_segment(tuple, to, &segment, Need::CanBeAskedAgain);
+        self.queue_segment(tuple, to, &segment, need)
     }
 
     /// A segment for a half-open connection. The index of the connection if it completes the
@@ -248,8 +255,10 @@ impl Stack {
             Verdict::MissingTimestamp => self.metrics.tcp.missing_timestamp.bump(),
             Verdict::AnswerSyn if !self.take_answer(index, AnswerTo::Syn) => {}
             Verdict::AnswerSyn => {
-                if self.late_departure(index, answer.retries).is_none() {
-                    self.send_syn_ack(tuple, &handshake, staged.from);
+                if self.late_departure(index, answer.retries).is_none()
+                    && !self.send_syn_ack(tuple, &handshake, staged.from, Need::CanBeAskedAgain)
+                {
+                    self.metrics.drops.answer_shed.bump();
                 }
                 // the peer, too, waits from now on: it must not find the entry gone
                 let until = self.now + syn_ack_wait(&self.config, answer.retries);
@@ -522,10 +531,14 @@ impl Stack {
             let (tuple, handshake, origin) = with_entry!(self.syn_cache, index, |entry| {
                 (entry.tuple(), entry.handshake(), entry.origin)
             });
-            self.metrics.tcp.synack_retrans.bump();
-            self.metrics.tcp.retrans_segs.bump();
             self.metrics.tcp.timeouts.bump();
-            self.send_syn_ack(&tuple, &handshake, MacAddr(origin.station));
+            let to = MacAddr(origin.station);
+            if self.send_syn_ack(&tuple, &handshake, to, Need::CanBeAskedAgain) {
+                self.metrics.tcp.synack_retrans.bump();
+                self.metrics.tcp.retrans_segs.bump();
+            } else {
+                self.metrics.drops.answer_shed.bump();
+            }
         }
         self.again = again;
         if any_over {

@@ -2,13 +2,13 @@
 //!
 //! Output stops and nothing of ours is dropped. Connections stay on the list of those with something to
 //! send, where their ACKs merge; time-outs of segments that wait in the port are put off
-//! ([`Departures`](crate::tcp::Departures)); RSTs of aborted connections are remembered; what the peer
-//! will ask for again is not queued once the control queue is half full, and from then on SYNs are
-//! dropped before anything is done for them, and workloads begin nothing.
+//! ([`Departures`](crate::tcp::Departures)); the last segments of connections are remembered; what the
+//! peer will ask for again is not queued once the control queue is half full (`answer_shed`), and from
+//! then on SYNs are dropped before anything is done for them (`syn_shed`), and workloads begin nothing.
 
 use super::app::App;
 use super::dispatch::Engine;
-use super::output::OwedReset;
+use super::output::Owed;
 use super::stack::Stack;
 use crate::wire::tcp::Flags;
 
@@ -56,7 +56,7 @@ impl Stack {
 
     /// Is there a frame to send?
     pub(super) fn has_output(&self) -> bool {
-        !self.dirty.is_empty() || !self.control.is_empty() || !self.resets.is_empty()
+        !self.dirty.is_empty() || !self.control.is_empty() || !self.owed.is_empty()
     }
 
     /// Is this segment a SYN that is dropped before anything is done for it? Answers to those before it
@@ -68,22 +68,22 @@ impl Stack {
             && segment.get(FLAGS_AT).is_some_and(|&flags| Flags(flags).syn() && !Flags(flags).ack())
     }
 
-    /// Remembers a RST that the control queue had no room for: the connection is gone, and no segment of
-    /// an idle peer would bring it back. There are no more of them than connections that may be open.
+    /// Remembers a segment that the control queue had no room for: its connection is gone, and an idle peer
+    /// would not ask for it. There are no more of them than connections that may be open.
     #[cold]
-    pub(super) fn remember_reset(&mut self, reset: OwedReset) {
-        if self.resets.len() < self.limits.max_connections as usize {
-            self.resets.push_back(reset);
+    pub(super) fn remember(&mut self, owed: Owed) {
+        if self.owed.len() < self.limits.max_connections as usize {
+            self.owed.push_back(owed);
         } else {
             self.metrics.drops.control_queue.bump();
         }
     }
 
-    /// Puts the next remembered RST into the queue, which is empty.
+    /// Puts the next remembered segment into the queue, which is empty.
     #[cold]
-    pub(super) fn recall_reset(&mut self) {
-        if let Some(OwedReset { tuple, to, reset }) = self.resets.pop_front() {
-            self.send_bare(&tuple, to, &reset);
+    pub(super) fn recall_owed(&mut self) {
+        if let Some(Owed { tuple, to, bare }) = self.owed.pop_front() {
+            self.send_bare(&tuple, to, &bare);
         }
     }
 }

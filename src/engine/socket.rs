@@ -402,7 +402,7 @@ impl Stack {
         if let Some(seq) = block.tcp.abort() {
             let timestamps = block.tcp.timestamps_of_reset(self.now);
             let reset = Bare::reset(seq, Some(ack)).with_timestamps(timestamps);
-            self.send_last_reset(index, reset);
+            self.send_last(index, reset);
         }
         let mut cx = context!(self);
         self.conns[index].tcp.discard_after_abort(&mut cx);

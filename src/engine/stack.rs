@@ -9,7 +9,7 @@ use super::listener::{ListenerId, Listeners};
 use super::mailbox::Mailbox;
 use super::memory::MemoryWaits;
 use super::metrics::Metrics;
-use super::output::OwedReset;
+use super::output::Owed;
 use super::presence::Presence;
 use super::slab::Slab;
 use super::syn_cache::SynCache;
@@ -205,8 +205,8 @@ pub struct Stack {
     pub(super) error_limit: ErrorLimit,
     /// Segments of this batch that did not get as far as TCP: they are counted as drops.
     pub(super) not_for_tcp: usize,
-    /// RSTs of aborted connections that the queue had no room for.
-    pub(super) resets: VecDeque<OwedReset>,
+    /// Last segments of connections that the queue had no room for.
+    pub(super) owed: VecDeque<Owed>,
     /// What the port has not sent yet.
     pub(super) departures: Departures,
     /// The port had no room at the end of the last turn, and something waits to be sent.
@@ -306,7 +306,7 @@ impl Stack {
             control: ControlQueue::new(usize::from(interface.mtu) + 18),
             error_limit: ErrorLimit::FULL,
             not_for_tcp: 0,
-            resets: VecDeque::new(),
+            owed: VecDeque::new(),
             departures: Departures::default(),
             output_blocked: false,
             dirty: VecDeque::with_capacity(connections),

@@ -25,7 +25,7 @@ impl Stack {
         if owes_ack {
             let Farewell { snd_nxt: seq, rcv_nxt: ack, window, ts_recent, .. } = farewell;
             let last = LastAck { seq, ack, window, ts_recent };
-            self.send_last_ack(index, &self.bare_ack(&farewell.tuple, &last));
+            self.send_last(index, self.bare_ack(&farewell.tuple, &last));
         }
         if self.config.time_wait != TimeWaitPolicy::Off {
             self.file_time_wait(index, &farewell);

@@ -8,6 +8,7 @@ use lastack::app::workload::{CloseBy, Control, Crr, Load, LoadConfig, Responder,
 use lastack::engine::{App, Config, Engine, Error, ListenOptions, Outlet, Runner};
 use lastack::net::address::Interface;
 use lastack::port::sim::{Link, LinkConfig, SimClock, SimPort, Stuck};
+use lastack::port::{RxChecksum, RxFrame};
 use lastack::tcp::{KeepAlive, State};
 use lastack::wire::MacAddr;
 use std::sync::Arc;
@@ -202,6 +203,33 @@ fn syns_are_shed_first_and_before_anything_is_done_for_them() {
     assert_eq!(metrics.drops.syn_shed.get(), shed);
 }
 
+/// SYNs are shed before the burst that they are in has been answered. Each one that was taken is answered
+/// all the same, and not by a time-out.
+#[test]
+fn a_syn_that_was_taken_is_answered_at_once() {
+    let (mut tcp, _) = pressed(0);
+    let now = tcp.now();
+    for burst in 0..500 {
+        let syns: Vec<_> = (0..32)
+            .map(|n| {
+                tcp.remote.set_port(1_024 + 32 * burst + n);
+                tcp.frame_of(&syn().seq(300).mss(1_460))
+            })
+            .collect();
+        let frame = |bytes| RxFrame { bytes, checksum: RxChecksum::Unknown };
+        let mut frames: Vec<_> = syns.iter().map(|bytes| frame(&bytes[..])).collect();
+        tcp.engine.input_burst(frames.len(), &mut frames[..], now);
+    }
+    let metrics = tcp.engine.metrics().clone();
+    let (shed, taken) = (metrics.drops.syn_shed.get(), metrics.syn_cache.get());
+    assert!(shed > 5_000 && taken > 5_000 && shed + taken == 16_000, "{shed} {taken}");
+    let mut answers = 0;
+    while tcp.engine.output().is_some() {
+        answers += 1;
+    }
+    assert_eq!((answers, metrics.tcp.retrans_segs.get()), (taken, 0));
+}
+
 /// What strays are answered with they can ask for again; it does not take the room of the others.
 #[test]
 fn strays_leave_room_for_what_comes_once() {
@@ -261,6 +289,39 @@ fn each_aborted_connection_is_reset_when_there_is_room() {
     let metrics = tcp.engine.metrics();
     assert_eq!((resets, metrics.tcp.out_rsts.get()), (MANY, MANY.into()));
     assert_eq!(metrics.drops.control_queue.get(), 0);
+}
+
+/// Without its last ACK a peer waits for a time-out, and says its FIN again.
+#[test]
+fn each_last_ack_goes_out_when_there_is_room() {
+    const MANY: u32 = 25_000;
+    let mut config = plain();
+    config.limits.max_connections = MANY;
+    config.limits.max_time_wait = MANY;
+    let mut tcp = Exchange::new(config);
+    tcp.listen(ListenOptions { backlog: MANY, ..ListenOptions::default() }).unwrap();
+    let mut fins = Vec::new();
+    for n in 0..MANY {
+        tcp.remote.set_port(1_024 + n as u16);
+        tcp.next_incarnation();
+        tcp.handshake();
+        fins.push(tcp.frame_of(&fin().seq(301).ack(102)));
+    }
+    for conn in tcp.conns().to_vec() {
+        tcp.engine.close(conn).unwrap();
+    }
+    while tcp.engine.output().is_some() {}
+    let now = tcp.now();
+    for frame in fins {
+        tcp.engine.input(&frame, now);
+    }
+    assert_eq!(tcp.engine.time_wait(), MANY as usize);
+    let mut acks = 0;
+    while tcp.engine.output().is_some() {
+        acks += 1;
+    }
+    let drops = &tcp.engine.metrics().drops;
+    assert_eq!((acks, drops.control_queue.get(), drops.answer_shed.get()), (MANY, 0, 0));
 }
 
 const SERVER: &str = "198.18.0.2:9000";
