@@ -70,7 +70,8 @@ impl Stack {
 
     /// A SYN that may reopen a 4-tuple: shall it, at once? If not, nothing has changed, and if the
     /// incarnations can be told apart `by_timestamp` the SYN may have been answered with a cookie. The
-    /// number of a cookie need not be above the old ones, so that nothing else would do.
+    /// number of a cookie need not be above the old ones, so that nothing else would do. One that only its
+    /// number tells apart can have no cookie: there is room in the cache that is kept for it.
     pub(super) fn may_open_again(
         &mut self,
         id: ListenerId,
@@ -91,7 +92,8 @@ impl Stack {
             }
             return way == Way::Cache;
         }
-        let room = !self.is_full(id) && !self.conns.is_full();
+        let backlog = self.listeners.get(id).is_some_and(|listener| !listener.backlog_is_full());
+        let room = backlog && !self.syn_cache.is_exhausted() && !self.conns.is_full();
         if !room {
             self.metrics.tcp.listen_overflows.bump();
             self.metrics.tcp.listen_drops.bump();

@@ -21,6 +21,9 @@ impl<A> Timed for HalfOpen<A> {
     }
 }
 
+/// One place of so many is kept for SYNs that can have no cookie.
+const KEPT: u32 = 32;
+
 /// All half-open connections. One index serves both families: its lowest bit says which.
 pub(super) struct SynCache {
     pub v4: Store<HalfOpen<PairV4>>,
@@ -66,7 +69,13 @@ impl SynCache {
         self.v4.len() + self.v6.len()
     }
 
+    /// Is it full for SYNs that can have a cookie?
     pub fn is_full(&self) -> bool {
+        self.len() >= (self.limit - self.limit / KEPT) as usize
+    }
+
+    /// Is there no place at all?
+    pub fn is_exhausted(&self) -> bool {
         self.len() >= self.limit as usize
     }
 

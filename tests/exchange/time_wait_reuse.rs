@@ -4,7 +4,7 @@
 use crate::time_wait::{close_first, in_time_wait, in_time_wait_with_timestamps, lasts_from};
 use crate::*;
 use core::time::Duration;
-use lastack::engine::{Config, ConnectOptions, Error};
+use lastack::engine::{Config, ConnectOptions, Error, ListenOptions};
 use lastack::tcp::TimeWaitPolicy;
 use lastack::wire::tcp::Flags;
 
@@ -33,6 +33,66 @@ fn the_reasons_are_counted() {
     tcp.sends(syn_ack().seq(100).ack(11));
     let counters = tcp.counters();
     assert_eq!((counters.tw_reused_timestamp.get(), counters.tw_reused_sequence.get()), (1, 0));
+}
+
+/// SYNs of strangers, each from a port of its own, which are answered and never complete.
+fn strangers(tcp: &mut Exchange, count: u16) {
+    let ours = tcp.remote;
+    for n in 0..count {
+        tcp.remote.set_port(50_000 + n);
+        tcp.next_incarnation();
+        tcp.receives(syn().seq(300));
+        tcp.sends(syn_ack().seq(100).ack(301));
+    }
+    tcp.remote = ours;
+    tcp.next_incarnation();
+}
+
+/// A flood, or peers that we cannot answer, have filled the SYN cache. A 4-tuple that only numbers can
+/// reopen cannot have a cookie, so there is room that is kept for it.
+#[test]
+fn a_full_cache_has_room_for_who_reopens_by_number() {
+    let mut config = plain();
+    config.limits.syn_cache = 64;
+    let mut tcp = in_time_wait(config);
+    strangers(&mut tcp, 70);
+    let counters = tcp.counters();
+    assert!(counters.cookies_sent.get() > 0 && tcp.engine.limits().max_connections > 1);
+    tcp.receives(syn().seq(302));
+    tcp.sends(syn_ack().seq(100).ack(303));
+    tcp.receives(ack().seq(303).ack(101));
+    tcp.accepts();
+    let counters = tcp.counters();
+    assert_eq!((counters.listen_drops.get(), counters.tw_reused_sequence.get()), (0, 1));
+    assert!(tcp.engine.metrics().syn_cache_peak.get() <= 64);
+}
+
+/// So it is if strangers in the handshake have filled the backlog; connections that nobody accepts are
+/// another matter.
+#[test]
+fn a_backlog_full_of_handshakes_has_room_for_who_reopens_by_number() {
+    let mut tcp = Exchange::new(plain());
+    tcp.listen(ListenOptions { backlog: 2, ..ListenOptions::default() }).unwrap();
+    tcp.handshake();
+    close_first(&mut tcp);
+    strangers(&mut tcp, 3);
+    tcp.receives(syn().seq(302));
+    tcp.sends(syn_ack().seq(100).ack(303));
+    assert_eq!((tcp.counters().cookies_sent.get(), tcp.counters().listen_drops.get()), (1, 0));
+
+    let mut tcp = Exchange::new(plain());
+    tcp.listen(ListenOptions { backlog: 1, ..ListenOptions::default() }).unwrap();
+    tcp.handshake();
+    close_first(&mut tcp);
+    let ours = tcp.remote;
+    tcp.remote.set_port(50_000);
+    tcp.next_incarnation();
+    tcp.handshake_unaccepted();
+    tcp.remote = ours;
+    tcp.receives(syn().seq(302));
+    tcp.sends_nothing();
+    let counters = tcp.counters();
+    assert_eq!((counters.listen_drops.get(), counters.listen_overflows.get()), (1, 1));
 }
 
 /// RFC 6191 §2: timestamps that the old incarnation did not have tell the new one from it.
