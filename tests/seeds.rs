@@ -4,9 +4,15 @@
 //! A seed that fails is printed; `LASTACK_SEED=n cargo test --test seeds` replays it alone, and
 //! `LASTACK_SEEDS=n` runs another number of them.
 
+#[path = "seeds/overload.rs"]
+mod overload;
 #[path = "seeds/plan.rs"]
 mod plan;
+#[path = "../benches/support/syns.rs"]
+mod syns;
 
+use core::fmt::Debug;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use lastack::engine::{App, ConnId, ConnectOptions, Engine, Io, ListenOptions, Runner, Stack};
 use lastack::port::sim::{Link, LinkConfig, Observer, SimClock, SimPort};
@@ -14,6 +20,7 @@ use lastack::tcp::CloseReason;
 use lastack::time::Instant;
 use lastack::wire::MacAddr;
 use plan::{Fault, Manner, Plan};
+use std::panic::AssertUnwindSafe;
 
 /// Virtual time within which a run must end.
 const PATIENCE: Duration = Duration::from_secs(4 * 3_600);
@@ -283,17 +290,42 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn ten_thousand_seeds() {
-    all_seeds(10_000, Plan::new);
+    all_seeds(10_000, Plan::new, run);
 }
 
 /// A neighbour restarts with another Ethernet address in the middle of a transfer, and tells nobody:
 /// the streams arrive whole all the same.
 #[test]
 fn neighbours_that_move() {
-    all_seeds(500, Plan::with_a_move);
+    all_seeds(500, Plan::with_a_move, run);
 }
 
-fn all_seeds(count: u64, plan: fn(u64) -> Plan) {
+/// More is offered than the ports carry.
+#[test]
+fn overload() {
+    let sums = [(); 4].map(|()| AtomicU64::new(0));
+    let [blocked, syns_shed, answers_shed, put_off] = &sums;
+    all_seeds(120, overload::Plan::new, |plan| {
+        let seen = overload::run(plan);
+        blocked.fetch_add(seen.blocked, Ordering::Relaxed);
+        syns_shed.fetch_add(seen.syns_shed, Ordering::Relaxed);
+        answers_shed.fetch_add(seen.answers_shed, Ordering::Relaxed);
+        put_off.fetch_add(seen.put_off, Ordering::Relaxed);
+    });
+    if number("LASTACK_SEED").or(number("LASTACK_SEEDS")).is_none() {
+        assert!(sums.iter().all(|sum| sum.load(Ordering::Relaxed) > 0), "not overload: {sums:?}");
+    }
+}
+
+#[test]
+fn a_seed_of_overload_replays() {
+    for seed in 0..8 {
+        let [once, again] = [(); 2].map(|()| overload::run(&overload::Plan::new(seed)));
+        assert_eq!(once, again, "{seed}");
+    }
+}
+
+fn all_seeds<P: Debug>(count: u64, plan: fn(u64) -> P, run: impl Fn(&P) + Sync) {
     let seeds = match number("LASTACK_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("LASTACK_SEEDS").unwrap_or(count),
@@ -301,7 +333,7 @@ fn all_seeds(count: u64, plan: fn(u64) -> Plan) {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     std::thread::scope(|scope| {
         for thread in 0..threads {
-            let seeds = seeds.clone();
+            let (seeds, run) = (seeds.clone(), AssertUnwindSafe(&run));
             scope.spawn(move || {
                 for seed in seeds.filter(|seed| seed % threads == thread) {
                     let outcome = std::panic::catch_unwind(|| run(&plan(seed)));

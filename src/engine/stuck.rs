@@ -3,28 +3,41 @@
 use super::stack::{Block, ConnId, Mark, Stack};
 use crate::tcp::{Flag, State};
 use crate::time::Instant;
+use std::collections::HashSet;
+
+/// Who is on a list, so that a list with many is not searched for each of them.
+struct Listed {
+    dirty: HashSet<u32>,
+    to_tell: HashSet<(u32, u32)>,
+}
 
 impl Stack {
     /// A connection that nothing will wake, and what it waits for in vain; for tests, which ask after
     /// every step. What wakes a connection is a list of the engine's, a timer, a packet that the peer
     /// must send, or a call of an application that is owed nothing.
     pub fn stuck(&self) -> Option<(ConnId, &'static str)> {
+        let listed = Listed {
+            dirty: self.dirty.iter().copied().collect(),
+            to_tell: self.to_tell.iter().copied().collect(),
+        };
         self.conns.iter().find_map(|(index, block)| {
-            let complaint = self.complaint(index, block)?;
+            let complaint = self.complaint(index, block, &listed)?;
             Some((self.id_of(index), complaint))
         })
     }
 
-    fn complaint(&self, index: u32, block: &Block) -> Option<&'static str> {
+    fn complaint(&self, index: u32, block: &Block, listed: &Listed) -> Option<&'static str> {
         let tcp = &block.tcp;
-        let told_later = self.to_tell.contains(&(index, block.generation));
+        let told_later = listed.to_tell.contains(&(index, block.generation));
         if block.ended.is_some() {
             let is_owned = block.is(Mark::ToldClosed) && !tcp.is(Flag::Released);
             return (!told_later && !is_owned)
                 .then_some("has ended, and is neither told nor freed");
         }
         let on_its_way = match (block.is(Mark::Dirty), block.is(Mark::AwaitsNeighbour)) {
-            (true, _) if !self.dirty.contains(&index) => return Some("is not on the output list"),
+            (true, _) if !listed.dirty.contains(&index) => {
+                return Some("is not on the output list");
+            }
             (_, true) if !self.waiting.contains(&(index, block.generation)) => {
                 return Some("is not on the list of those that wait for a neighbour");
             }
