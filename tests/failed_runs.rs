@@ -153,9 +153,11 @@ fn a_run_that_does_not_begin_writes_why() {
     assert!(!std::path::Path::new(&json).exists());
 }
 
-/// Starts a run that ends by a signal alone, and waits until it is under way.
-fn endless(shell: &str, options: &str) -> Child {
-    let script = format!("{shell} exec \"$0\" \"$@\"");
+/// Starts a run that ends by a signal alone, and waits until it is under way. `hang_up` is the option of
+/// env(1) that says what SIGHUP does.
+fn endless(hang_up: &str, options: &str) -> Child {
+    // whatever the test itself was started with
+    let script = format!("exec env {hang_up}=HUP \"$0\" \"$@\"");
     let run = format!("loopback --workload rr --duration forever --stats-period 0.1 {options}");
     let mut running = Command::new("bash")
         .args(["-c", &script, PROGRAM, "--file-prefix=lastack-failed", "--"])
@@ -181,7 +183,7 @@ fn a_run_whose_terminal_hangs_up_keeps_its_result() {
     let folder = Folder::new("hangup");
     for name in ["HUP", "TERM", "INT"] {
         let json = folder.path(name);
-        let running = endless("", &format!("--json {json}"));
+        let running = endless("--default-signal", &format!("--json {json}"));
         signal(name, &running);
         let output = running.wait_with_output().unwrap();
         assert!(output.status.success(), "{name}: {:?}", output.status);
@@ -191,13 +193,35 @@ fn a_run_whose_terminal_hangs_up_keeps_its_result() {
     }
     // as nohup has it
     let json = folder.path("ignored");
-    let mut running = endless("trap '' HUP;", &format!("--json {json}"));
+    let mut running = endless("--ignore-signal", &format!("--json {json}"));
     signal("HUP", &running);
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert!(running.try_wait().unwrap().is_none(), "it goes on");
     signal("TERM", &running);
     assert!(running.wait().unwrap().success());
     assert!(folder.result("ignored")["error"].is_null());
+}
+
+/// `timeout` signals the program and then its whole group: both are one request to end.
+#[test]
+fn a_signal_that_comes_twice_at_once_keeps_the_result() {
+    let _turn = turn();
+    let folder = Folder::new("twice");
+    let json = folder.path("timeout");
+    let run = "--file-prefix=lastack-failed -- loopback --workload rr --duration forever";
+    let (_, messages, status) = shell(&format!("timeout 6 \"$0\" {run} --json {json}"));
+    assert_eq!(status, Some(124), "as timeout has it: {messages}");
+    assert!(folder.result("timeout")["requests"]["completed"].as_u64().unwrap() > 0);
+    for name in ["TERM", "INT"] {
+        let json = folder.path(name);
+        let running = endless("--default-signal", &format!("--json {json}"));
+        let id = running.id();
+        let (.., sent) = shell(&format!("for n in 1 2 3; do kill -{name} {id}; done"));
+        assert_eq!(sent, Some(0));
+        let output = running.wait_with_output().unwrap();
+        assert!(output.status.success(), "{name}: {:?}", output.status);
+        assert!(folder.result(name)["error"].is_null(), "{name}");
+    }
 }
 
 /// Runs a command line of a shell with the program as `$0`: the status of the program.

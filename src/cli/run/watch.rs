@@ -12,16 +12,22 @@ use crate::measure::table::{brief, periodic};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::iterator::Signals as Arriving;
+use signal_hook::low_level::exit;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// How often switches and signals are looked at.
 pub const TICK: Duration = Duration::from_millis(5);
 
+/// A signal that comes again within this time is the same one: `timeout` sends its signal to the process
+/// and then to its group, and a shell's Ctrl-C may reach it twice.
+const SAME_SIGNAL: Duration = Duration::from_millis(300);
+
 /// SIGINT, SIGTERM and SIGHUP, as switches: each ends a run, whose result is kept. A second signal of a
 /// kind ends the process at once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Signals {
     interrupt: Arc<AtomicBool>,
     terminate: Arc<AtomicBool>,
@@ -29,18 +35,40 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals over.
+    /// Takes the signals over. A thread of its own receives them, which runs only then.
     pub fn catch() -> Result<Self, Failure> {
-        let switch = |signal| {
-            let caught = Arc::new(AtomicBool::new(false));
-            flag::register_conditional_shutdown(signal, 128 + signal, caught.clone())
-                .and_then(|_| flag::register(signal, caught.clone()))
-                .map_err(|error| Failure::Run(format!("signals cannot be caught: {error}")))?;
-            Ok(caught)
-        };
+        let signals = Signals::default();
+        let mut kinds = vec![SIGINT, SIGTERM];
         // Under `nohup` the program is meant to go on.
-        let hang_up = if is_ignored(SIGHUP) { Arc::default() } else { switch(SIGHUP)? };
-        Ok(Signals { interrupt: switch(SIGINT)?, terminate: switch(SIGTERM)?, hang_up })
+        if !is_ignored(SIGHUP) {
+            kinds.push(SIGHUP);
+        }
+        let failed = |error| Failure::Run(format!("signals cannot be caught: {error}"));
+        let arriving = Arriving::new(&kinds).map_err(failed)?;
+        let switches = signals.clone();
+        let receive = move || switches.receive(arriving);
+        std::thread::Builder::new().name("signals".to_owned()).spawn(receive).map_err(failed)?;
+        Ok(signals)
+    }
+
+    /// Turns switches on as signals come.
+    fn receive(&self, mut arriving: Arriving) {
+        let mut first_at = BTreeMap::new();
+        for kind in arriving.forever() {
+            let switch = match kind {
+                SIGINT => &self.interrupt,
+                SIGTERM => &self.terminate,
+                _ => &self.hang_up,
+            };
+            let now = Instant::now();
+            let is_first = !switch.swap(true, Ordering::Relaxed);
+            let first = first_at.entry(kind).or_insert(now);
+            if is_first {
+                *first = now;
+            } else if now - *first >= SAME_SIGNAL {
+                exit(128 + kind);
+            }
+        }
     }
 
     /// Has there been one?
