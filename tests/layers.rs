@@ -83,3 +83,45 @@ fn unsafe_stays_in_the_dpdk_port() {
         assert!(blocks == 0 || file.starts_with("port/dpdk/"), "src/{file} has unsafe code");
     }
 }
+
+/// Does the name of a function ask something?
+fn asks(name: &str) -> bool {
+    const QUESTIONS: [&str; 5] = ["is", "has", "may", "can", "was"];
+    let mut words = name.split('_');
+    words.next().is_some_and(|first| QUESTIONS.contains(&first))
+        || name.contains("_is_")
+        || name.contains("_was_")
+}
+
+/// The name and the parameters of each function of a source text.
+fn functions(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split("fn ").skip(1).filter_map(|rest| {
+        let name_ends = rest.find(|c: char| !c.is_alphanumeric() && c != '_')?;
+        let begins = rest.find('(')?;
+        let mut depth = 0;
+        let ends = rest[begins..].find(|c| {
+            depth += i32::from(c == '(') - i32::from(c == ')');
+            depth == 0
+        })?;
+        let is_declared = rest[name_ends..].starts_with(['(', '<']);
+        is_declared.then_some((&rest[..name_ends], &rest[begins..=begins + ends]))
+    })
+}
+
+/// Who reads `if x.is_late()` need not look whether something changes.
+#[test]
+fn a_question_changes_nothing() {
+    let mut asked = 0;
+    for (file, text) in all() {
+        // tests are named after what they show
+        let code = text.split("#[cfg(test)]\nmod tests {").next().expect("one part");
+        for (name, parameters) in functions(code).filter(|(name, _)| asks(name)) {
+            assert!(!parameters.contains("&mut"), "src/{file}: {name} may change something");
+            asked += 1;
+        }
+    }
+    assert!(asked > 100, "only {asked} questions were found");
+    let found: Vec<_> =
+        functions("fn is_one(&mut self, f: fn(u8)) -> bool {} fn two() {}").collect();
+    assert_eq!(found, [("is_one", "(&mut self, f: fn(u8))"), ("two", "()")]);
+}

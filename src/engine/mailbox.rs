@@ -38,7 +38,7 @@ pub enum Request {
     SetSynCookies(SynCookies),
     /// Take so many SYNs of a source in a second, as [`Stack::set_syn_limit`].
     SetSynLimit(Option<u16>),
-    /// The link has come up, as [`Stack::link_is_up`].
+    /// The link has come up, as [`Stack::note_link_up`].
     LinkIsUp,
     /// Answer this; [`Mailbox::answer`] has it after the next poll.
     Tell(Question),
@@ -265,7 +265,7 @@ impl Stack {
                 return Ok(());
             }
             Request::LinkIsUp => {
-                self.link_is_up();
+                self.note_link_up();
                 return Ok(());
             }
             Request::SetMsl(_) | Request::SetMslOnLink(_) => return Err(Error::Invalid),

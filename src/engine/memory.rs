@@ -113,7 +113,7 @@ impl Stack {
         }
         let cx = context!(self);
         let held_down = block.tcp.window_is_held_down(cx.config, cx.pool);
-        if block.tcp.may_write_again(cx.config, cx.pool) {
+        if block.tcp.take_room(cx.config, cx.pool) {
             self.memory_waits.begin_turn();
             return Look::Tell(index);
         }

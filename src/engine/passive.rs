@@ -52,7 +52,7 @@ impl Stack {
     ) -> Unclaimed {
         self.metrics.tcp.syn_received.bump();
         if let Some(limit) = self.config.syn_limit_per_s
-            && self.syn_limit.is_over(staged.tuple.remote, self.now, limit)
+            && self.syn_limit.count_syn(staged.tuple.remote, self.now, limit)
         {
             self.metrics.tcp.syn_limited.bump();
             return Unclaimed::Done;
@@ -72,7 +72,7 @@ impl Stack {
     /// incarnations can be told apart `by_timestamp` the SYN may have been answered with a cookie. The
     /// number of a cookie need not be above the old ones, so that nothing else would do. One that only its
     /// number tells apart can have no cookie: there is room in the cache that is kept for it.
-    pub(super) fn may_open_again(
+    pub(super) fn admit_reopening(
         &mut self,
         id: ListenerId,
         by_timestamp: bool,

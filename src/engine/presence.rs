@@ -235,7 +235,7 @@ impl Stack {
 
     /// The link has come up: other stations are told again who we are, and what we knew of them is
     /// doubted.
-    pub fn link_is_up(&mut self) {
+    pub fn note_link_up(&mut self) {
         self.neighbours.doubt_all(self.now);
         self.presence.claim.announce_again();
         if self.presence.reports_groups {

@@ -25,7 +25,7 @@ impl SynLimit {
 
     /// Counts a SYN, and says whether the source has had its `limit` for this second. Those of an
     /// IPv6 network of 64 bits are one source, since a host can have all of its addresses.
-    pub fn is_over(&mut self, source: Ip, now: Instant, limit: u16) -> bool {
+    pub fn count_syn(&mut self, source: Ip, now: Instant, limit: u16) -> bool {
         let second = (now.nanos() / 1_000_000_000) as u32 & 0xffff;
         let network =
             if source.is_v4() { u64::from(source.v4_bits()) } else { (source.bits() >> 64) as u64 };
@@ -63,11 +63,11 @@ mod tests {
         let mut limit = SynLimit::new(FlowKey::new(1, 2));
         let at = Instant::from_millis;
         for (source, second) in [("198.18.0.1", 7), ("2001:db8::1", 7), ("198.18.0.1", 8)] {
-            let taken = (0..10).filter(|n| !limit.is_over(ip(source), at(second * 1_000 + n), 3));
+            let taken = (0..10).filter(|n| !limit.count_syn(ip(source), at(second * 1_000 + n), 3));
             assert_eq!(taken.count(), 3, "{source} {second}");
         }
-        assert!(limit.is_over(ip("2001:db8::ffff"), at(7_500), 3), "the same network");
-        assert!(!limit.is_over(ip("2001:db8:0:1::1"), at(7_500), 3), "another one");
+        assert!(limit.count_syn(ip("2001:db8::ffff"), at(7_500), 3), "the same network");
+        assert!(!limit.count_syn(ip("2001:db8:0:1::1"), at(7_500), 3), "another one");
     }
 
     #[test]
@@ -77,8 +77,8 @@ mod tests {
         let busy = ip("198.18.0.1");
         let mut taken = 0;
         for n in 0..200_000_u32 {
-            limit.is_over(Ip::v4(Ipv4Addr::from(0xc613_0000 + n)), now, 100);
-            taken += u32::from(n % 10 == 0 && !limit.is_over(busy, now, 100));
+            limit.count_syn(Ip::v4(Ipv4Addr::from(0xc613_0000 + n)), now, 100);
+            taken += u32::from(n % 10 == 0 && !limit.count_syn(busy, now, 100));
         }
         assert!(taken <= 100, "never taken for less busy: {taken}");
     }

@@ -199,7 +199,7 @@ impl Stack {
             Some(listener) => {
                 // with timestamps PAWS keeps the incarnations apart, whatever their numbers
                 let by_timestamp = reason == ReopenBy::Timestamp && last.ts_recent.is_some();
-                if !self.may_open_again(listener, by_timestamp, staged, syn) {
+                if !self.admit_reopening(listener, by_timestamp, staged, syn) {
                     return;
                 }
                 let counters = &self.metrics.tcp;
@@ -215,8 +215,8 @@ impl Stack {
             None => {
                 let (now, limit) = (self.now, self.config.challenge_acks_per_s);
                 let may = match kind {
-                    Kind::TimeWait4 => self.time_waits.v4[index].may_acknowledge(now, limit),
-                    _ => self.time_waits.v6[index].may_acknowledge(now, limit),
+                    Kind::TimeWait4 => self.time_waits.v4[index].take_ack_quota(now, limit),
+                    _ => self.time_waits.v6[index].take_ack_quota(now, limit),
                 };
                 if !may {
                     return self.metrics.tcp.tw_ack_skipped.bump();
@@ -293,12 +293,12 @@ impl Asked<'_> {
         let last = LastAck::of(entry);
         let verdict = entry.judge(self.segment, self.config);
         let limited = matches!(verdict, Verdict::Ack | Verdict::AckAndRestart);
-        let withheld = limited && !entry.may_acknowledge(now, self.config.challenge_acks_per_s);
+        let withheld = limited && !entry.take_ack_quota(now, self.config.challenge_acks_per_s);
         if withheld {
             counters.tw_ack_skipped.bump();
         }
         if verdict == Verdict::AckFin {
-            entry.acknowledges_fin(now);
+            entry.note_fin_ack_sent(now);
             counters.tw_fin_reacked.bump();
         }
         if matches!(verdict, Verdict::AckFin | Verdict::AckAndRestart) {

@@ -64,7 +64,7 @@ impl Connection {
         if news.acked > 0 {
             self.time_the_rest(cx);
             if self.owes_fin() && self.snd_una == self.snd_max && self.is(Flag::FinSent) {
-                self.fin_is_acknowledged(cx, arrival);
+                self.note_fin_acked(cx, arrival);
             }
         }
         if self.is(Flag::Persist) || self.snd_wnd == 0 {
@@ -144,7 +144,7 @@ impl Connection {
         }
     }
 
-    fn fin_is_acknowledged(&mut self, cx: &mut Context<'_>, arrival: &mut Arrival<'_>) {
+    fn note_fin_acked(&mut self, cx: &mut Context<'_>, arrival: &mut Arrival<'_>) {
         let Some(next) = self.state.next(StateEvent::FinAcked) else { return };
         self.state = next;
         self.set(Flag::FinAcked);

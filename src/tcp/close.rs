@@ -98,7 +98,7 @@ impl Connection {
     }
 
     /// A valid RST arrived (RFC 9293 §3.10.7.4, second check).
-    pub(super) fn is_reset(&mut self, cx: &mut Context<'_>, arrival: &mut Arrival<'_>) {
+    pub(super) fn take_reset(&mut self, cx: &mut Context<'_>, arrival: &mut Arrival<'_>) {
         let reason = match self.state {
             State::SynReceived if self.is(Flag::Active) => CloseReason::Refused,
             // both sides had closed and have all the other's text: only an ACK of a FIN was lost

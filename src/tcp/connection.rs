@@ -389,14 +389,14 @@ impl Connection {
         let segment = match self.judge(cx, segment) {
             Judgement::Accept => segment,
             Judgement::Drop => return,
-            Judgement::Reset => return self.is_reset(cx, arrival),
+            Judgement::Reset => return self.take_reset(cx, arrival),
             Judgement::AcceptWithoutSyn => {
                 let flags = Flags(segment.flags.0 & !Flags::SYN.0);
                 without_syn = Segment { seq: segment.seq + 1, flags, ..*segment };
                 &without_syn
             }
         };
-        if self.state == State::SynReceived && !self.syn_is_acknowledged(cx, segment, arrival) {
+        if self.state == State::SynReceived && !self.check_handshake_ack(cx, segment, arrival) {
             return;
         }
         if !self.acknowledge(cx, segment, arrival) {

@@ -74,7 +74,7 @@ impl Connection {
 
     /// That time is over: the SYN goes again (line 7 of the figure). No time ran out, so that the
     /// time-out stays what it is and the window does too.
-    pub(super) fn syn_is_due(&mut self) {
+    pub(super) fn resend_syn(&mut self) {
         self.take(Flag::Timing); // Karn: which one will be answered is not known
         self.snd_nxt = self.snd_una;
     }
@@ -145,7 +145,7 @@ impl Connection {
     }
 
     /// The ACK check in SYN-RECEIVED (RFC 9293 §3.10.7.4, fifth check). False: go no further.
-    pub(super) fn syn_is_acknowledged(
+    pub(super) fn check_handshake_ack(
         &mut self,
         cx: &mut Context<'_>,
         segment: &Segment<'_>,
@@ -172,7 +172,7 @@ impl Connection {
             self.rtt.measured(micros(cx.now).wrapping_sub(self.rtt_start_us));
         }
         if self.retries > 0 {
-            self.rtt.handshake_was_retransmitted();
+            self.rtt.note_handshake_retransmitted();
             self.begin_with_window(cx.config, 1); // RFC 5681 §3.1
             self.retries = 0;
         }

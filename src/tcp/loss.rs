@@ -115,7 +115,7 @@ impl Connection {
         let Some(link) = self.recovery_link(cx) else {
             return self.grow(cx, news);
         };
-        let round = cx.recovery.at_mut(link).begins_round(self.snd_una, self.snd_max);
+        let round = cx.recovery.at_mut(link).begin_round(self.snd_una, self.snd_max);
         let news = &AckNews { round: news.round || round, ..*news };
         let sack = self.is(Flag::Sack);
         let mut delivered = Delivered::default();
@@ -289,7 +289,7 @@ impl Connection {
     }
 
     /// The time for what was overtaken is over.
-    pub(super) fn reordering_is_over(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn mark_overtaken_lost(&mut self, cx: &mut Context<'_>) {
         if self.recovery == 0 {
             return;
         }
@@ -316,7 +316,7 @@ impl Connection {
         };
         kind.bump();
         let recovery = cx.recovery.at_mut(self.recovery);
-        recovery.may_be_undone(self.congestion);
+        recovery.remember_for_undo(self.congestion);
         recovery.enter_fast(flight);
         self.recover = self.snd_max;
         self.reduce(cx, flight);
@@ -432,7 +432,7 @@ impl Connection {
         let before = self.congestion;
         let recovery = cx.recovery.at_mut(link);
         if recovery.phase != Phase::Timeout {
-            recovery.may_be_undone(before);
+            recovery.remember_for_undo(before);
         }
         if recovery.board.is_reneged() {
             cx.counters.sack_reneging.bump();

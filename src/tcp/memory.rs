@@ -99,7 +99,7 @@ impl Connection {
     }
 
     /// Memory has become free: is a writer that waits for it to be told?
-    pub fn may_write_again(&mut self, config: &Config, pool: &Pool) -> bool {
+    pub fn take_room(&mut self, config: &Config, pool: &Pool) -> bool {
         self.waits_to_write(config)
             && self.has_room_again(config, pool)
             && self.take(Flag::WantsRoom)

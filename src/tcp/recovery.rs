@@ -130,7 +130,7 @@ impl Recovery {
 
     /// Begins another round trip if the ACK that moved SND.UNA to `una` ends the last one, and says
     /// whether it does.
-    pub fn begins_round(&mut self, una: SeqNumber, snd_max: SeqNumber) -> bool {
+    pub fn begin_round(&mut self, una: SeqNumber, snd_max: SeqNumber) -> bool {
         let over = una.after(self.round_end);
         if over {
             self.round_end = snd_max;
@@ -139,7 +139,7 @@ impl Recovery {
     }
 
     /// A loss was found while congestion control was as `before`: an undo goes back to that.
-    pub fn may_be_undone(&mut self, before: Controller) {
+    pub fn remember_for_undo(&mut self, before: Controller) {
         self.before = Some(before);
         self.first_again_at = None;
         self.unexplained = 0;

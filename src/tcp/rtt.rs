@@ -74,7 +74,7 @@ impl RttEstimator {
     }
 
     /// The SYN had to be retransmitted (RFC 6298 §5.7).
-    pub fn handshake_was_retransmitted(&mut self) {
+    pub fn note_handshake_retransmitted(&mut self) {
         self.backoff = 0;
         self.cautious = true;
     }
@@ -124,7 +124,7 @@ mod tests {
     fn retransmitted_handshake_is_cautious() {
         let mut rtt = RttEstimator::default();
         rtt.back_off();
-        rtt.handshake_was_retransmitted();
+        rtt.note_handshake_retransmitted();
         assert_eq!(rtt.rto_nanos(&Config::default()), 3_000_000_000);
     }
 }

@@ -82,7 +82,7 @@ impl Connection {
             return Some(self.probe(cx, unsent));
         }
         self.restart_after_idle(cx);
-        if cx.config.pacing && self.is_held_by_pace(cx) {
+        if cx.config.pacing && self.wait_for_pace(cx) {
             return None;
         }
         let by_peer = self.snd_wnd.saturating_sub(offset);
@@ -102,7 +102,7 @@ impl Connection {
                     || len >= self.max_snd_wnd / 2));
         if !worth_it {
             if all && len > 0 && self.is(Flag::Cork) {
-                if self.is_held_by_cork(cx) {
+                if self.wait_for_cork(cx) {
                     return None;
                 }
             } else {
@@ -223,7 +223,7 @@ impl Connection {
     }
 
     /// Must the next segment wait for its turn? Then the timer brings it.
-    fn is_held_by_pace(&mut self, cx: &Context<'_>) -> bool {
+    fn wait_for_pace(&mut self, cx: &Context<'_>) -> bool {
         self.take(Flag::Paced);
         let held = self.pace_at > cx.now && !self.held_by_cork;
         if held {
@@ -236,7 +236,7 @@ impl Connection {
     /// Must the last octets wait for more? At most for 200 ms, as with TCP_CORK of Linux: then the
     /// timer brings them. What was written first counts, since full segments take the oldest octets.
     #[cold]
-    fn is_held_by_cork(&mut self, cx: &Context<'_>) -> bool {
+    fn wait_for_cork(&mut self, cx: &Context<'_>) -> bool {
         const MOST_NS: u64 = 200_000_000;
         if !self.held_by_cork {
             self.held_by_cork = true;

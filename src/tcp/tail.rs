@@ -10,7 +10,7 @@ use crate::wire::tcp::Segment;
 
 impl Connection {
     /// The probe timer ran out (RFC 8985 §7.3): a probe is to be sent.
-    pub(super) fn tail_is_due(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn request_tail_probe(&mut self, cx: &mut Context<'_>) {
         if self.recovery_link(cx).is_some() {
             cx.counters.loss_probes.bump();
             self.set(Flag::ProbeTail);

@@ -260,7 +260,7 @@ impl<A: Addresses> TimeWait<A> {
 
     /// May an ACK go out that is not for a repeated FIN? At most `limit` in a second, and no more than
     /// 15 (RFC 5961 §7).
-    pub fn may_acknowledge(&mut self, now: Instant, limit: u8) -> bool {
+    pub fn take_ack_quota(&mut self, now: Instant, limit: u8) -> bool {
         let sent = self.facts >> SENT_SHIFT;
         let acks = if sent == unit_of(now) { self.facts >> ACKS_SHIFT & MOST_ACKS } else { 0 };
         let may = acks < u16::from(limit).min(MOST_ACKS);
@@ -271,7 +271,7 @@ impl<A: Addresses> TimeWait<A> {
     }
 
     /// The last ACK goes out again because of a repeated FIN.
-    pub fn acknowledges_fin(&mut self, now: Instant) {
+    pub fn note_fin_ack_sent(&mut self, now: Instant) {
         let same = self.facts >> SENT_SHIFT == unit_of(now);
         self.note_sent(now, if same { self.facts >> ACKS_SHIFT & MOST_ACKS } else { 0 });
     }
@@ -414,7 +414,7 @@ mod tests {
         let at = |units: u64, ns: u64| Instant::from_nanos((units << UNIT_SHIFT) + ns);
         for (unit, limit, expected) in [(0, 10, 10), (1, 3, 3), (1, 3, 0), (2, 200, 15), (3, 0, 0)]
         {
-            let sent = (0..100).filter(|&ns| entry.may_acknowledge(at(unit, ns), limit)).count();
+            let sent = (0..100).filter(|&ns| entry.take_ack_quota(at(unit, ns), limit)).count();
             assert_eq!(sent, expected, "{limit} in unit {unit}");
         }
         assert_eq!((entry.ts_recent(), entry.receive_window()), (Some(100), 1_000));
@@ -428,7 +428,7 @@ mod tests {
         let config = Config::default();
         let mut with = entry(true);
         assert_eq!([0, 1, 2, 127].map(|at| may(&with, at, &config)), [false, false, true, true]);
-        with.acknowledges_fin(Instant::from_nanos(2 << UNIT_SHIFT));
+        with.note_fin_ack_sent(Instant::from_nanos(2 << UNIT_SHIFT));
         assert_eq!([3, 4, 129].map(|at| may(&with, at, &config)), [false, true, true]);
         assert!(!may(&entry(false), 2, &config));
         let strict = Config { time_wait: TimeWaitPolicy::Strict, ..Config::default() };

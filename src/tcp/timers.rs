@@ -69,14 +69,14 @@ impl Connection {
         self.retransmit_at = Instant::FAR;
         if self.take(Flag::ReorderTimer) {
             self.arm_retransmit(cx);
-            self.reordering_is_over(cx);
+            self.mark_overtaken_lost(cx);
             return Expiry::Send;
         }
         if self.take(Flag::EarlyTimer) {
             if self.state.is_synchronized() {
-                self.tail_is_due(cx);
+                self.request_tail_probe(cx);
             } else {
-                self.syn_is_due();
+                self.resend_syn();
             }
             return Expiry::Send;
         }
@@ -184,7 +184,7 @@ impl Connection {
             return Expiry::LingerOver;
         }
         if self.is(Flag::Released) {
-            return self.orphan_is_due(cx);
+            return self.judge_orphan(cx);
         }
         let (true, Some(keep_alive)) = (self.is(Flag::KeepAlive), cx.config.keep_alive) else {
             return Expiry::NotDue;
@@ -219,7 +219,7 @@ impl Connection {
 
     /// An orphan has had its time: did the peer take enough meanwhile?
     #[cold]
-    fn orphan_is_due(&mut self, cx: &Context<'_>) -> Expiry {
+    fn judge_orphan(&mut self, cx: &Context<'_>) -> Expiry {
         if self.state == State::FinWait2 {
             cx.counters.fin_wait_2_timeout.bump();
         } else if self.snd_una.at_or_after(self.tune_seq) {

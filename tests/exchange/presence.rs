@@ -289,7 +289,7 @@ fn others_are_told_again() {
         let _ = said_until(&mut tcp, ms);
     }
     tcp.at(9_000);
-    tcp.engine.link_is_up();
+    tcp.engine.note_link_up();
     tcp.at(9_000);
     assert_eq!(next_said(&mut tcp), ADDRESSES.map(Said::Announce));
     tcp.at(11_000);

@@ -116,7 +116,7 @@ impl Load {
             self.start(now);
         }
         if now.nanos_since(self.last_turn) > ABSENCE_NS {
-            self.was_away(now);
+            self.note_absence(now);
         }
         self.last_turn = now;
         if self.control.wanted.load(Ordering::Acquire) {
@@ -283,7 +283,7 @@ impl Load {
 
     /// Notes that the loop has been away until now. Those absences are forgotten that nothing waits for.
     #[cold]
-    fn was_away(&mut self, now: Instant) {
+    fn note_absence(&mut self, now: Instant) {
         let Some(schedule) = &self.schedule else { return };
         while self.absences.len() == ABSENCES
             || self.absences.front().is_some_and(|&(_, to)| to <= schedule.next())

@@ -122,9 +122,9 @@ impl Observer {
         self.select(&segment);
         let mut faults = Vec::new();
         if segment.flags.syn() {
-            self.syn_is_sent(end, &segment, ecn, &mut faults);
+            self.note_syn_sent(end, &segment, ecn, &mut faults);
         } else if !segment.flags.rst() {
-            self.segment_is_sent(end, &segment, ecn, &mut faults);
+            self.note_segment_sent(end, &segment, ecn, &mut faults);
         }
         let Segment { seq, ack, flags, window, options, payload, .. } = &segment;
         let (seq, ack, len) = (seq.value(), ack.value(), payload.len());
@@ -136,7 +136,7 @@ impl Observer {
         }
     }
 
-    fn syn_is_sent(
+    fn note_syn_sent(
         &mut self,
         end: usize,
         syn: &Segment<'_>,
@@ -165,7 +165,7 @@ impl Observer {
         }
     }
 
-    fn segment_is_sent(
+    fn note_segment_sent(
         &mut self,
         end: usize,
         segment: &Segment<'_>,

@@ -66,7 +66,7 @@ impl HyStart {
     pub fn on_ack(&mut self, ack: &Ack) -> Growth {
         let mut over = false;
         if !self.begun || ack.una.after(self.round_end) {
-            over = self.begun && self.round_is_over();
+            over = self.begun && self.end_conservative_round();
             self.begun = true;
             self.round_end = ack.nxt;
             (self.last_us, self.current_us, self.samples) = (self.current_us, u32::MAX, 0);
@@ -98,7 +98,7 @@ impl HyStart {
     }
 
     /// True if that was the last round of conservative slow start.
-    fn round_is_over(&mut self) -> bool {
+    fn end_conservative_round(&mut self) -> bool {
         if self.conservative == 0 {
             return false;
         }
