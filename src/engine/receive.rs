@@ -130,7 +130,7 @@ impl Stack {
         None
     }
 
-    #[inline]
+    #[inline(never)] // so that the way of IPv4 frames stays short
     fn stage_ipv6(
         &mut self,
         ethernet: &Ethernet<'_>,

@@ -153,8 +153,8 @@ impl MacAddr {
     #[inline]
     pub const fn is_individual(self) -> bool {
         let [a, b, c, d, e, g] = self.0;
-        let octets = u32::from_ne_bytes([a, b, c, d]) | u16::from_ne_bytes([e, g]) as u32;
-        a & 1 == 0 && octets != 0
+        let octets = u64::from_le_bytes([a, b, c, d, e, g, 0, 0]);
+        octets & 1 == 0 && octets != 0
     }
 
     /// The group address that an IPv6 multicast packet is sent to (RFC 2464 §7).
