@@ -123,6 +123,22 @@ fn connected(rhythm: Rhythm, path: (IpAddr, bool), config: Config) -> Exchange {
     tcp
 }
 
+/// A connection whose text nobody acknowledges, just after its second time-out: its neighbour is doubted
+/// and has been asked once, at its station.
+fn in_doubt(rhythm: Rhythm, path: (IpAddr, bool)) -> Exchange {
+    let (hop, _) = path;
+    let mut tcp = connected(rhythm, path, without_neighbours());
+    tcp.at(500);
+    tcp.write("hello");
+    tcp.sends(data("hello").seq(101).ack(301));
+    tcp.at(1_500);
+    tcp.sends(data("hello").seq(101).ack(301));
+    tcp.at(3_500);
+    asks(&mut tcp, hop, PEER_MAC);
+    tcp.sends(data("hello").seq(101).ack(301));
+    tcp
+}
+
 fn on_each_path(test: impl Fn(Rhythm, (IpAddr, bool))) {
     for path in PATHS {
         at_any_rhythm(|rhythm| test(rhythm, path));
@@ -135,15 +151,7 @@ fn on_each_path(test: impl Fn(Rhythm, (IpAddr, bool))) {
 fn a_neighbour_that_restarts_is_found_after_two_time_outs() {
     on_each_path(|rhythm, path| {
         let (hop, _) = path;
-        let mut tcp = connected(rhythm, path, without_neighbours());
-        tcp.at(500);
-        tcp.write("hello");
-        tcp.sends(data("hello").seq(101).ack(301));
-        tcp.at(1_500);
-        tcp.sends(data("hello").seq(101).ack(301));
-        tcp.at(3_500);
-        asks(&mut tcp, hop, PEER_MAC);
-        tcp.sends(data("hello").seq(101).ack(301));
+        let mut tcp = in_doubt(rhythm, path);
         for second in [4, 5] {
             tcp.at(second * 1_000 + 500);
             asks(&mut tcp, hop, PEER_MAC);
@@ -166,15 +174,7 @@ fn a_neighbour_that_restarts_is_found_after_two_time_outs() {
 fn a_segment_that_waits_for_its_neighbour_goes_with_the_answer() {
     on_each_path(|rhythm, path| {
         let (hop, _) = path;
-        let mut tcp = connected(rhythm, path, without_neighbours());
-        tcp.at(500);
-        tcp.write("hello");
-        tcp.sends(data("hello").seq(101).ack(301));
-        tcp.at(1_500);
-        tcp.sends(data("hello").seq(101).ack(301));
-        tcp.at(3_500);
-        asks(&mut tcp, hop, PEER_MAC);
-        tcp.sends(data("hello").seq(101).ack(301));
+        let mut tcp = in_doubt(rhythm, path);
         for second in 4..=8 {
             tcp.at(second * 1_000 + 500);
             let everybody = second >= 6;
