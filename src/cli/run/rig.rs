@@ -204,9 +204,16 @@ impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
             };
             let (mut told, mut last) = (false, 0);
             wait_until(drain.saturating_add(GRACE), || {
+                let mut open = side.open_now(); // first, so that it is what was open before `now`
                 let now = Instant::now();
                 hearing.look(side, now);
-                let (open, waited) = (side.open_now(), now - began);
+                let waited = now - began;
+                // From the limit on the engines give up by themselves: what was open before counts.
+                if waited < drain {
+                    last = open;
+                } else {
+                    open = open.max(last);
+                }
                 let silence = hearing.silence(side, now).filter(|silence| *silence >= SILENCE);
                 if drained.given_up == 0 && open > 0 {
                     if let Some(silence) = silence {
@@ -229,7 +236,6 @@ impl<W: Workload + Send + 'static, S: App + Send + 'static> Rig<W, S> {
                         (drained.silence, drained.given_up) = (silence.or(drained.silence), open);
                         self.controls.iter().for_each(|control| control.give_up());
                     }
-                    last = open;
                 }
                 self.is_down() || self.controls.iter().all(|control| control.is_finished())
             });
