@@ -61,11 +61,9 @@ impl Signals {
                 _ => &self.hang_up,
             };
             let now = Instant::now();
-            let is_first = !switch.swap(true, Ordering::Relaxed);
-            let first = first_at.entry(kind).or_insert(now);
-            if is_first {
-                *first = now;
-            } else if now - *first >= SAME_SIGNAL {
+            if !switch.swap(true, Ordering::Relaxed) {
+                first_at.insert(kind, now);
+            } else if now - first_at[&kind] >= SAME_SIGNAL {
                 exit(128 + kind);
             }
         }
